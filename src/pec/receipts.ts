@@ -1,0 +1,101 @@
+// The receipts we owe and what each one is called: one union, one table. RFC 6109 §3, pec.md section 2
+import type { Instant, Mailbox, Msgid, PecMsgid } from './values.ts';
+
+/** The form of a delivery receipt that the sender asked for (§3.3.2). */
+export type ReceiptForm = 'completa' | 'breve' | 'sintetica';
+
+export interface Recipient {
+  readonly address: Mailbox;
+  /** `certificato`: its domain is in the provider directory; `esterno`: ordinary mail. */
+  readonly kind: 'certificato' | 'esterno';
+}
+
+/** What every receipt says of the message that it is about: the certified data of §4.4, in RCPT order. */
+export interface MessageFacts {
+  readonly pecMsgid: PecMsgid;
+  readonly msgid?: Msgid;
+  readonly sender: Mailbox;
+  readonly recipients: readonly Recipient[];
+  /** Reply-To or From of the original, as bare addresses. */
+  readonly replyTo: string;
+  /** The decoded Subject. */
+  readonly subject?: string;
+}
+
+/** Where the bytes of the original message lie for a receipt that carries them. */
+export interface KeptOriginal {
+  /** The name under which the spool keeps the received message for this debt. */
+  readonly file: string;
+  /** Offsets of the original (the body of postacert.eml) in that file: from `start` up to, not including, `end`. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** `errore` and `errore-esteso` of a negative receipt; `extended` is `5.x.y - GESTORE - testo` (pec.md section 2). */
+export interface DeliveryError {
+  readonly errore: 'no-dest' | 'no-dominio' | 'virus' | 'altro';
+  readonly extended: string;
+}
+
+interface Owed {
+  /** Message-ID of the receipt, without brackets: drawn when the debt arises, so that paying it twice sends the same bytes. */
+  readonly messageId: string;
+  /** The instant of the event: the one value in Date, text, XML and signing time (§4.1). */
+  readonly at: Instant;
+  /** The mailbox of the user, or mailReceipt of the other provider. */
+  readonly to: Mailbox;
+  readonly about: MessageFacts;
+}
+
+export interface Acceptance extends Owed {
+  readonly kind: 'accettazione';
+}
+export interface TakeCharge extends Owed {
+  readonly kind: 'presa-in-carico';
+  readonly taken: readonly Mailbox[];
+}
+export interface Delivery extends Owed {
+  readonly kind: 'avvenuta-consegna';
+  readonly recipient: Mailbox;
+  readonly form: ReceiptForm;
+  /** Absent in a concise receipt. */
+  readonly original?: KeptOriginal;
+}
+export interface NonDelivery extends Owed {
+  readonly kind: 'errore-consegna';
+  readonly recipient: Mailbox;
+  readonly error: DeliveryError;
+}
+
+/** What we owe somebody. Plain JSON: it is written to the journal and to the queue, and is all that paying it needs. */
+export type Debt = Acceptance | TakeCharge | Delivery | NonDelivery;
+
+/** One debt per message, kind and recipients, however often it is found again: the identity of its job. */
+export function debtKey(debt: Debt): string {
+  const whom = (): readonly Mailbox[] => {
+    switch (debt.kind) {
+      case 'accettazione':
+        return [];
+      case 'presa-in-carico':
+        return debt.taken;
+      case 'avvenuta-consegna':
+      case 'errore-consegna':
+        return [debt.recipient];
+    }
+  };
+  return [
+    debt.kind,
+    debt.about.pecMsgid,
+    ...whom()
+      .map(one => one.toLowerCase())
+      .sort(),
+  ].join(' ');
+}
+
+/** Subject prefix of each receipt; the kinds are the values of X-Ricevuta and of `tipo` in the XML alike. */
+export const receiptSubjects: Record<Debt['kind'], string> = {
+  accettazione: 'ACCETTAZIONE: ',
+  'presa-in-carico': 'PRESA IN CARICO: ',
+  'avvenuta-consegna': 'CONSEGNA: ',
+  'errore-consegna': 'AVVISO DI MANCATA CONSEGNA: ',
+};
