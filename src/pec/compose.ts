@@ -1,5 +1,33 @@
 // Every message we write, as a plan: header, text, certification data, attachment. RFC 6109 §3.1.5, §3.2.2, §4.3
-import type { Instant } from './values.ts';
+import { parseAddresses } from './addresses.ts';
+import { type CertificationData, certificationXml } from './certification-data.ts';
+import { decodeWords } from './encoded-words.ts';
+import {
+  field,
+  firstOf,
+  formatField,
+  formatSubject,
+  type Header,
+  headerBlock,
+  inherited,
+  replaced,
+} from './header.ts';
+import { type Debt, type MessageFacts, type ReceiptForm, receiptSubjects } from './receipts.ts';
+import {
+  anomalyText,
+  htmlText,
+  plainText,
+  receiptText,
+  transportEnvelopeText,
+  unknownAuthor,
+} from './texts.ts';
+import { dateField, type Instant, type Mailbox, type Msgid, type PecMsgid, parseMsgid } from './values.ts';
+
+/** Who signs: the label that we certify under, and the author of all we write (a SAN of the certificate). */
+export interface Issuer {
+  readonly name: string;
+  readonly address: Mailbox;
+}
 
 /** A message to be written and signed. Strings of `header` hold one byte per character. */
 export interface MessagePlan {
@@ -15,4 +43,160 @@ export interface MessagePlan {
   readonly certificationData?: string;
   /** Whether postacert.eml follows; its bytes are handed to the writer. */
   readonly original: boolean;
+}
+
+/** What the header of a submission says, as the certification data repeat it (§4.4). */
+export function statedFacts(header: Header): Pick<MessageFacts, 'msgid' | 'replyTo' | 'subject'> {
+  const msgid = parseMsgid(firstOf(header, field.messageId) ?? '');
+  const subject = firstOf(header, field.subject);
+  const replies = parseAddresses(firstOf(header, field.replyTo) ?? firstOf(header, field.from) ?? '');
+  return {
+    replyTo: replies.mailboxes.join(', '),
+    ...(msgid !== undefined && { msgid }),
+    ...(subject !== undefined && { subject: decodeWords(subject) }),
+  };
+}
+
+/** The form of delivery receipt that a header asks for; anything unknown is the default (§3.3.2.1). */
+export function receiptFormAsked(header: Header): ReceiptForm {
+  const value = firstOf(header, field.receiptForm)?.toLowerCase();
+  return value === 'breve' || value === 'sintetica' ? value : 'completa';
+}
+
+/** The header of the original as it travels inside: its Message-ID is the PEC msgid, the client's is kept beside it (§2.2.1). */
+export function wrappedHeader(header: Header, pecMsgid: PecMsgid, msgid?: Msgid): string {
+  const renamed = replaced(header, field.messageId, formatField(field.messageId, `<${pecMsgid}>`));
+  return headerBlock(
+    msgid === undefined ? renamed : replaced(renamed, field.reference, formatField(field.reference, msgid)),
+  );
+}
+
+/** The transport envelope around a submission whose header is `original` (§3.1.5). */
+export function transportEnvelope(
+  original: Header,
+  about: MessageFacts,
+  form: ReceiptForm,
+  at: Instant,
+  issuer: Issuer,
+): MessagePlan {
+  const data: CertificationData = {
+    tipo: 'posta-certificata',
+    about,
+    provider: issuer.name,
+    at,
+    ricevuta: form,
+    ricezione: [],
+  };
+  const text = transportEnvelopeText(about, at);
+  const header = [
+    inherited(original, [field.received, field.returnPath, field.to, field.cc, field.replyTo]),
+    formatField(field.transport, 'posta-certificata'),
+    formatField(field.date, dateField(at)),
+    formatSubject('POSTA CERTIFICATA: ', about.subject ?? ''),
+    formatField(field.from, onBehalfOf(about.sender, issuer)),
+    replyToIfAbsent(original),
+    formatField(field.messageId, `<${about.pecMsgid}>`),
+    about.msgid === undefined ? '' : formatField(field.reference, about.msgid),
+    formatField(field.receiptForm, form),
+  ];
+  return {
+    header: header.join(''),
+    boundary: boundaryOf(about.pecMsgid),
+    at,
+    text: { plain: plainText(text), html: htmlText(text) },
+    certificationData: certificationXml(data),
+    original: true,
+  };
+}
+
+/** A message that is not certified, as we pass it on: nothing inside but the message itself (§3.2.2). */
+export function anomalyEnvelope(
+  received: Header,
+  anomaly: {
+    readonly recipients: readonly Mailbox[];
+    readonly reasons: readonly string[];
+    readonly at: Instant;
+    /** A fresh Message-ID without brackets: names the boundaries, and the message if it has no name of its own. */
+    readonly messageId: string;
+  },
+  issuer: Issuer,
+): MessagePlan {
+  const [author] = parseAddresses(firstOf(received, field.from) ?? '').mailboxes;
+  const subject = decodeWords(firstOf(received, field.subject) ?? '');
+  const text = anomalyText({ ...anomaly, subject, author: author ?? unknownAuthor });
+  const ownId = inherited(received, [field.messageId]);
+  const header = [
+    inherited(received, [field.received, field.returnPath, field.to, field.cc, field.replyTo]),
+    formatField(field.transport, 'errore'),
+    formatField(field.date, dateField(anomaly.at)),
+    formatSubject('ANOMALIA MESSAGGIO: ', subject),
+    formatField(field.from, onBehalfOf(author ?? unknownAuthor, issuer)),
+    replyToIfAbsent(received),
+    ownId || formatField(field.messageId, `<${anomaly.messageId}>`),
+  ];
+  return {
+    header: header.join(''),
+    boundary: boundaryOf(anomaly.messageId),
+    at: anomaly.at,
+    text: { plain: plainText(text), html: htmlText(text) },
+    original: true,
+  };
+}
+
+/** The receipt that pays a debt: a pure function of the debt, so that paying it twice sends the same bytes (§3). */
+export function receipt(debt: Debt, issuer: Issuer): MessagePlan {
+  const { about, at } = debt;
+  const text = receiptText(debt);
+  const header = [
+    formatField(field.receipt, debt.kind),
+    formatField(field.date, dateField(at)),
+    formatSubject(receiptSubjects[debt.kind], about.subject ?? ''),
+    formatField(field.from, issuer.address),
+    formatField(field.to, debt.to),
+    formatField(field.messageId, `<${debt.messageId}>`),
+    ...(about.msgid === undefined
+      ? []
+      : [field.reference, field.inReplyTo, field.references].map(name =>
+          formatField(name, about.msgid ?? ''),
+        )),
+  ];
+  return {
+    header: header.join(''),
+    boundary: boundaryOf(debt.messageId),
+    at,
+    text: { plain: plainText(text), html: htmlText(text) },
+    certificationData: certificationXml({
+      tipo: debt.kind,
+      about,
+      provider: issuer.name,
+      at,
+      ricezione: debt.kind === 'presa-in-carico' ? debt.taken : [],
+      ...(debt.kind === 'avvenuta-consegna' && { ricevuta: debt.form, consegna: debt.recipient }),
+      ...(debt.kind === 'errore-consegna' && {
+        consegna: debt.recipient,
+        errore: debt.error.errore,
+        extended: debt.error.extended,
+      }),
+    }),
+    original: debt.kind === 'avvenuta-consegna' && debt.original !== undefined,
+  };
+}
+
+function onBehalfOf(author: string, issuer: Issuer): string {
+  return `"Per conto di: ${author.replace(/["\\]/g, '\\$&')}" <${issuer.address}>`;
+}
+
+/** Replies go to the author, not to us (§2.1). */
+function replyToIfAbsent(header: Header): string {
+  if (firstOf(header, field.replyTo) !== undefined) return '';
+  const { mailboxes } = parseAddresses(firstOf(header, field.from) ?? '');
+  return mailboxes.length === 0 ? '' : formatField(field.replyTo, mailboxes.join(', '));
+}
+
+/** The letters and digits of an identifier that nobody could guess before it was drawn. */
+function boundaryOf(identifier: string): string {
+  return identifier
+    .replace(/@.*$/, '')
+    .replace(/[^A-Za-z0-9]/g, '')
+    .slice(0, 60);
 }

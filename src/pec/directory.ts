@@ -1,4 +1,5 @@
 // The provider directory: who is a provider, by domain and by certificate. RFC 6109 §4.5
+import type { Recipient } from './receipts.ts';
 import { type Domain, domainOf, type Mailbox } from './values.ts';
 
 export interface Provider {
@@ -24,8 +25,8 @@ export interface Directory {
   readonly providers: readonly Provider[];
   /** The provider that manages a domain: a mailbox there is certified (§2.2.1). */
   providerOf(domain: Domain): Provider | undefined;
-  /** The provider whose certificate this is, byte for byte. */
-  providerOfCertificate(hash: string, der: Uint8Array): Provider | undefined;
+  /** Whose certificate this is, byte for byte: several entries where a secondary environment shares it (§4.5.7). */
+  signersOf(hash: string, der: Uint8Array): readonly Provider[];
   /** Whether mail of this domain can be PEC: managed by a provider, or the domain of a provider's own address. */
   isProviderDomain(domain: Domain): boolean;
 }
@@ -35,7 +36,7 @@ export function directoryOf(providers: readonly Provider[]): Directory {
   const byCertificate = new Map<string, { provider: Provider; der: Uint8Array }[]>();
   const ownDomains = new Set<Domain>();
   for (const provider of providers) {
-    for (const domain of provider.domains) byDomain.set(domain, provider);
+    for (const domain of provider.domains) if (!byDomain.has(domain)) byDomain.set(domain, provider);
     for (const { hash, der, addresses } of provider.certificates) {
       byCertificate.set(hash, [...(byCertificate.get(hash) ?? []), { provider, der }]);
       for (const address of addresses) ownDomains.add(domainOf(address));
@@ -44,10 +45,16 @@ export function directoryOf(providers: readonly Provider[]): Directory {
   return {
     providers,
     providerOf: domain => byDomain.get(domain),
-    providerOfCertificate: (hash, der) =>
-      byCertificate.get(hash.toLowerCase())?.find(entry => sameBytes(entry.der, der))?.provider,
+    signersOf: (hash, der) =>
+      (byCertificate.get(hash.toLowerCase()) ?? [])
+        .filter(entry => sameBytes(entry.der, der))
+        .map(entry => entry.provider),
     isProviderDomain: domain => byDomain.has(domain) || ownDomains.has(domain),
   };
+}
+
+export function recipientKind(recipient: Mailbox, directory: Directory): Recipient['kind'] {
+  return directory.providerOf(domainOf(recipient)) === undefined ? 'esterno' : 'certificato';
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

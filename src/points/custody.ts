@@ -1,5 +1,5 @@
 // The proofs without which a 2xx cannot be written and a debt cannot be journaled. Each is minted here and nowhere else.
-import { enhancedStatus, type Reason, type ReasonName, reasons, replyText } from '../pec/reasons.ts';
+import { enhancedStatus, type ReasonName, reasons, replyText } from '../pec/reasons.ts';
 import type { Acceptance, Debt, Delivery, NonDelivery, TakeCharge } from '../pec/receipts.ts';
 import type { Instant, Mailbox, Msgid, PecMsgid } from '../pec/values.ts';
 
@@ -45,7 +45,11 @@ export function verdictOf(answers: readonly KeeperAnswer[]): Verdict {
 /** Acceptance, take-charge and delivery need a custody, non-delivery a rejection: a false certificate does not compile. */
 export function owe(debt: Acceptance | TakeCharge | Delivery, because: Custody): OwedDebt;
 export function owe(debt: NonDelivery, because: Rejection): OwedDebt;
-export function owe(debt: Debt, _because: Custody | Rejection): OwedDebt {
+export function owe(debt: Debt, because: Custody | Rejection): OwedDebt {
+  const proven = 'recipients' in because ? because.recipients : [because.recipient];
+  const stated = 'recipient' in debt ? [debt.recipient] : debt.kind === 'presa-in-carico' ? debt.taken : [];
+  if (stated.some(recipient => !proven.includes(recipient)))
+    throw new Error(`${debt.kind} for a recipient that nothing is proved of`);
   return { debt } as unknown as OwedDebt;
 }
 
@@ -106,28 +110,28 @@ export function settled(_rejection: Rejection, _line: Journaled, about: string):
   };
 }
 
-/** A refusal that a rule or a keeper decided: the listener writes it as it is. */
+/** The keeper's own negative answer, handed back to the peer unchanged in meaning. Anything but 4xx and 5xx is trouble. */
+export function passedBack({ code, enhanced, text }: KeeperAnswer): Reply {
+  if (code < 400 || code > 599) return { code: reasons.trouble.code, text: replyText(reasons.trouble) };
+  const own = enhanced?.startsWith(`${Math.floor(code / 100)}.`);
+  const status = own ? enhanced : enhancedStatus({ code, detail: '0.0' });
+  return { code, text: `${status} ${text.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 400)}` };
+}
+
+/** A refusal that a rule decided (a row of `reasons`) or a keeper (its answer): the listener writes it as it is. */
 export class Refusal extends Error {
   readonly reply: Reply;
-  readonly reason: ReasonName;
-  constructor(reason: ReasonName, about = '', options?: ErrorOptions) {
-    const row: Reason = reasons[reason];
-    super(replyText(row, about), options);
-    this.reason = reason;
-    this.reply = { code: row.code, text: this.message };
+  constructor(why: ReasonName | KeeperAnswer, about = '') {
+    const reply =
+      typeof why === 'string'
+        ? { code: reasons[why].code, text: replyText(reasons[why], about) }
+        : passedBack(why);
+    super(`${reply.code} ${reply.text}`);
+    this.reply = reply;
   }
 }
 
 /** Anything thrown becomes a reply: a Refusal is itself, all the rest is temporary trouble. */
 export function replyTo(trouble: unknown): Reply {
   return trouble instanceof Refusal ? trouble.reply : new Refusal('trouble').reply;
-}
-
-/** The keeper's own negative answer, handed back to the peer unchanged in meaning. Anything but 4xx and 5xx is trouble. */
-export function passedBack({ code, enhanced, text }: KeeperAnswer): Reply {
-  if (code < 400 || code > 599) return new Refusal('trouble').reply;
-  const status = enhanced?.startsWith(`${Math.floor(code / 100)}.`)
-    ? enhanced
-    : enhancedStatus({ code, detail: '0.0' });
-  return { code, text: `${status} ${text.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 400)}` };
 }

@@ -1,0 +1,50 @@
+// What a delivery earns: the form of the receipt for one recipient, the error of a refusal. RFC 6109 §3.3.2, §3.3.3
+import { parseAddresses } from './addresses.ts';
+import { field, type Header, valuesOf } from './header.ts';
+import type { DeliveryError, ReceiptForm } from './receipts.ts';
+import { type Mailbox, sameMailbox } from './values.ts';
+
+/** Carbon copies get the concise form; in doubt a recipient is primary (§3.3.2.1). */
+export function formFor(recipient: Mailbox, envelopeHeader: Header, asked: ReceiptForm): ReceiptForm {
+  const named = (name: string) => {
+    const list = parseAddresses(valuesOf(envelopeHeader, name).join(','));
+    return { found: list.mailboxes.some(one => sameMailbox(one, recipient)), sure: list.wellFormed };
+  };
+  const to = named(field.to);
+  const onlyInCopy = named(field.cc).found && !to.found && to.sure;
+  return onlyInCopy ? 'sintetica' : asked;
+}
+
+/** errore and errore-esteso for a keeper's permanent refusal; clients key on the code (pec.md section 2). */
+export function deliveryError(enhanced: string | undefined, provider: string): DeliveryError {
+  const row = errors.find(({ codes }) => codes.includes(enhanced ?? ''));
+  const { errore, code, text } = row ?? {
+    errore: 'altro',
+    code: permanent(enhanced),
+    text: 'errore di consegna',
+  };
+  return { errore, extended: `${code} - ${provider} - ${text}` };
+}
+
+interface ErrorRow extends Pick<DeliveryError, 'errore'> {
+  /** The keeper's enhanced codes that mean this. */
+  readonly codes: readonly string[];
+  readonly code: string;
+  readonly text: string;
+}
+
+const errors: readonly ErrorRow[] = [
+  {
+    codes: ['5.1.0', '5.1.1', '5.1.3', '5.1.6'],
+    errore: 'no-dest',
+    code: '5.1.1',
+    text: 'indirizzo non valido',
+  },
+  { codes: ['5.1.2', '5.1.10', '5.4.4'], errore: 'no-dominio', code: '5.1.2', text: 'dominio non valido' },
+  { codes: ['5.2.0', '5.2.1'], errore: 'altro', code: '5.2.1', text: 'casella non attiva' },
+  { codes: ['5.2.2'], errore: 'altro', code: '5.2.2', text: 'casella piena' },
+];
+
+function permanent(enhanced = ''): string {
+  return /^5\.\d{1,3}\.\d{1,3}$/.test(enhanced) ? enhanced : '5.0.0';
+}

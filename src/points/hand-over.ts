@@ -1,0 +1,67 @@
+// What all doors end with: the commit gate before the final dot, the journal and the debts after the keeper's answer.
+import { heldUntil } from '../mime/bytes.ts';
+import type { SmtpEnvelope } from '../pec/values.ts';
+import {
+  type Custody,
+  type Journaled,
+  type JournalLine,
+  Refusal,
+  type Rejection,
+  type Verdict,
+  verdictOf,
+} from './custody.ts';
+import type { Events } from './events.ts';
+import type { DebtBook, Journal, Keeper } from './ports.ts';
+
+export interface Keepers {
+  readonly keeper: Keeper;
+  readonly journal: Journal;
+  readonly debts: DebtBook;
+  readonly events: Events;
+}
+
+/** What the lines of one transaction have in common. */
+export type Operation = Omit<JournalLine, 'event'>;
+
+/**
+ * Offers a message to the keeper. The final dot waits until the debt book answers and the intent is on disk;
+ * if either fails, or the client vanishes, the keeper never sees it. Rejects when nobody knows whether the keeper has the message.
+ */
+export async function offer(
+  { keeper, journal, debts }: Keepers,
+  envelope: SmtpEnvelope,
+  message: AsyncIterable<Buffer>,
+  operation: Operation,
+  gone: AbortSignal,
+): Promise<Verdict> {
+  const gate = async () => {
+    await debts.ready();
+    await journal.write({ ...operation, event: 'intent' });
+    gone.throwIfAborted();
+  };
+  return verdictOf(await keeper.deliver(envelope, heldUntil(message, gate), gone));
+}
+
+/** Like `offer`, for a keeper that takes a message as one: unless it took it for somebody, its answer is thrown. */
+export async function handOver(
+  keepers: Keepers,
+  envelope: SmtpEnvelope,
+  message: AsyncIterable<Buffer>,
+  operation: Operation,
+  gone: AbortSignal,
+): Promise<{ readonly custody: Custody; readonly rejections: readonly Rejection[] }> {
+  const { custody, rejections, undecided } = await offer(keepers, envelope, message, operation, gone);
+  if (custody !== undefined) return { custody, rejections };
+  const [answer] = [...undecided, ...rejections];
+  await keepers.journal.write({ ...operation, event: 'refused', reason: answer?.text ?? 'no answer' });
+  throw answer === undefined ? new Refusal('keeperBusy') : new Refusal(answer);
+}
+
+/** Writes the outcome to disk, then books its debts. A debt that Redis does not take now is booked from the journal later. */
+export async function settle({ journal, debts, events }: Keepers, outcome: JournalLine): Promise<Journaled> {
+  const line = await journal.write(outcome);
+  const owed = (outcome.debts ?? []).map(({ debt }) => debt);
+  if (owed.length > 0)
+    await debts.book(owed).catch((trouble: unknown) => events.trouble('debt book', trouble));
+  return line;
+}

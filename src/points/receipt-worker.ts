@@ -1,0 +1,51 @@
+// The receipt worker: pays one debt. RFC 6109 §3.1.4, §3.2.1, §3.3.2, §3.3.3
+import { signedMultipart } from '../mime/signed-multipart.ts';
+import { messageEntity } from '../mime/write-message.ts';
+import { type Issuer, receipt } from '../pec/compose.ts';
+import { type Debt, debtKey, type KeptOriginal } from '../pec/receipts.ts';
+import { type Signer, signDigest } from '../smime/sign.ts';
+import { Refusal, verdictOf } from './custody.ts';
+import type { Journal, Keeper, Spool } from './ports.ts';
+
+export interface WorkerWorld {
+  readonly keeper: Keeper;
+  readonly journal: Journal;
+  readonly spool: Spool;
+  readonly signer: Signer;
+}
+
+/**
+ * Composes, signs and sends the receipt, then journals that it was sent. Everything in it derives from the debt:
+ * carried out twice after a crash, it sends the same bytes under the same Message-ID. Rejects if the MTA did not take it.
+ */
+export async function pay(world: WorkerWorld, issuer: Issuer, debt: Debt): Promise<void> {
+  const plan = receipt(debt, issuer);
+  const original = debt.kind === 'avvenuta-consegna' ? debt.original : undefined;
+  const entity = messageEntity(plan, original && kept(world.spool, original));
+  const message = signedMultipart(plan.header, plan.boundary, entity, digest =>
+    signDigest(digest, debt.at, world.signer),
+  );
+  const answers = await world.keeper.deliver({ from: issuer.address, to: [debt.to] }, message);
+  const { custody } = verdictOf(answers);
+  if (custody === undefined) throw new Refusal(answers[0] ?? 'keeperBusy');
+
+  const { about } = debt;
+  await world.journal.write({
+    at: debt.at,
+    event: 'sent',
+    point: 'worker',
+    sender: about.sender,
+    recipients: about.recipients.map(({ address }) => address),
+    ...(about.subject !== undefined && { subject: about.subject }),
+    pecMsgid: about.pecMsgid,
+    ...(about.msgid !== undefined && { msgid: about.msgid }),
+    generated: [debt.messageId],
+    transaction: debt.messageId,
+    paid: debtKey(debt),
+  });
+  if (original !== undefined) await world.spool.release(original.file);
+}
+
+function kept(spool: Spool, { file, start, end }: KeptOriginal): AsyncIterable<Buffer> {
+  return spool.readKept(file, start, end);
+}
