@@ -55,7 +55,12 @@ export type ReceivedClass =
   /** `reasons`, here and above, are in Italian: the reader of an anomaly envelope sees them (pec.md section 2). */
   | { readonly class: 'ordinary'; readonly reasons: readonly string[] };
 
-export function classify(evidence: Evidence, envelope: SmtpEnvelope, directory: Directory): ReceivedClass {
+/** `envelope` is undefined where only the message is at hand: then its routing data are not compared. */
+export function classify(
+  evidence: Evidence,
+  envelope: SmtpEnvelope | undefined,
+  directory: Directory,
+): ReceivedClass {
   const { header, signature, certification } = evidence;
   if (signature.state === 'absent') return { class: 'ordinary', reasons: [anomalies.unsigned] };
   if (signature.state === 'broken' || !signature.path.ok)
@@ -90,7 +95,7 @@ export function classify(evidence: Evidence, envelope: SmtpEnvelope, directory: 
     ...(evidence.hasOriginal ? [] : [anomalies.noOriginal]),
     ...(provider === undefined ? [anomalies.foreignSender] : []),
     ...identifierFaults(header, certification),
-    ...routingFaults(envelope, certification),
+    ...(envelope === undefined ? [] : routingFaults(envelope, certification)),
   ];
   return provider !== undefined && reasons.length === 0
     ? { class: 'transport-envelope', provider, certification }

@@ -76,7 +76,7 @@ function fields(text: string, oddities: string[]): Field[] {
   for (const [index, line] of lines.entries()) {
     const number = index + 1;
     const last = found.at(-1);
-    if (line.trim() === '') {
+    if (line === '') {
       apart = true;
     } else if (last !== undefined && /^[ \t]/.test(line)) {
       if (line.startsWith('\t')) oddities.push(`line ${number}: folded with a tab`);
@@ -88,22 +88,21 @@ function fields(text: string, oddities: string[]): Field[] {
       oddities.push(`line ${number}: base64 folded without a blank`);
       last.text += line;
       apart = false;
-    } else if (FIELD.test(line) || line.startsWith('#')) {
-      // A comment is kept until its folded lines are joined, and leaves an entry as far apart as it was.
-      found.push({
-        line: number,
-        text: line,
-        apart: apart || (last?.text.startsWith('#') === true && last.apart),
-      });
-      apart = false;
     } else {
-      oddities.push(`line ${number}: neither attribute nor continuation, left out`);
+      // A comment leaves the entry after it as far apart as it was.
+      const comment = last?.text.startsWith('#') === true;
+      found.push({ line: number, text: line, apart: apart || (comment && last.apart) });
+      apart = false;
     }
   }
   return found.flatMap(({ text: joined, ...where }) => {
     const [, name, mark, value] = FIELD.exec(joined) ?? [];
-    if (name === undefined || value === undefined) return [];
-    return [{ ...where, name, mark: mark as Field['mark'], value: value.trim() }];
+    if (name !== undefined && value !== undefined) {
+      return [{ ...where, name, mark: mark as Field['mark'], value: value.trim() }];
+    }
+    if (!joined.startsWith('#'))
+      oddities.push(`line ${where.line}: neither attribute nor continuation, left out`);
+    return [];
   });
 }
 

@@ -56,7 +56,10 @@ export function owe(debt: Debt, because: Custody | Rejection): OwedDebt {
 /** One operation, as §2.3 wants it logged. */
 export interface JournalLine {
   readonly at: Instant;
-  /** `intent` comes before the final dot, `sent` after a receipt is the MTA's; the rest names what happened. */
+  /**
+   * `intent` comes before the final dot, `sent` after a receipt is the MTA's; `orphan` says that an intent was found
+   * whose outcome nobody knows; the rest names what happened.
+   */
   readonly event:
     | 'intent'
     | 'accepted'
@@ -65,7 +68,8 @@ export interface JournalLine {
     | 'enveloped'
     | 'delivered'
     | 'sent'
-    | 'refused';
+    | 'refused'
+    | 'orphan';
   readonly point: 'access' | 'incoming' | 'delivery' | 'worker';
   readonly sender: Mailbox | null;
   readonly recipients: readonly Mailbox[];

@@ -27,6 +27,8 @@ export interface Events {
   ): void;
   /** Something broke that is not the peer's doing; `where` is one of few words, it labels a metric. */
   trouble(where: string, error: unknown, sessionId?: string): void;
+  /** Something in the provider directory is not as it should be. */
+  oddity(what: string): void;
   receiptSent(kind: Debt['kind'], ms: number): void;
   receiptFailed(kind: Debt['kind'], attempt: number, error: unknown): void;
   redisLost(): void;

@@ -1,15 +1,14 @@
 // The incoming point: what other providers and the Internet send. RFC 6109 §2.2.2, §3.2
-import { signedMultipart } from '../mime/signed-multipart.ts';
-import { messageEntity } from '../mime/write-message.ts';
 import { reversePathTells } from '../pec/admission.ts';
 import { anomalyEnvelope, type Issuer } from '../pec/compose.ts';
 import { anomalies } from '../pec/texts.ts';
 import { type Domain, domainOf, type Instant, type SmtpEnvelope } from '../pec/values.ts';
-import { type Signer, signDigest } from '../smime/sign.ts';
+import type { Signer } from '../smime/sign.ts';
 import { accepted, owe, Refusal, type Reply } from './custody.ts';
 import { handOver, type Keepers, type Operation, settle } from './hand-over.ts';
 import type { Door, Mailboxes, Origin, Session, Spool, Trust } from './ports.ts';
 import { type Reception, receive, statedBy } from './reception.ts';
+import { signedMessage } from './signed-message.ts';
 
 export interface IncomingPolicy {
   readonly issuer: Issuer;
@@ -111,9 +110,7 @@ async function wrap(
 ): Promise<Reply> {
   const { at, transaction: messageId } = operation;
   const plan = anomalyEnvelope(header, { recipients: envelope.to, reasons, at, messageId }, issuer);
-  const message = signedMultipart(plan.header, plan.boundary, messageEntity(plan, spooled.read()), digest =>
-    signDigest(digest, at, world.signer),
-  );
+  const message = signedMessage(plan, world.signer, spooled.read());
   const { custody } = await handOver(world, envelope, message, operation, gone);
   const line = {
     ...operation,

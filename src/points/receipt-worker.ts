@@ -1,11 +1,10 @@
 // The receipt worker: pays one debt. RFC 6109 §3.1.4, §3.2.1, §3.3.2, §3.3.3
-import { signedMultipart } from '../mime/signed-multipart.ts';
-import { messageEntity } from '../mime/write-message.ts';
 import { type Issuer, receipt } from '../pec/compose.ts';
 import { type Debt, debtKey, type KeptOriginal } from '../pec/receipts.ts';
-import { type Signer, signDigest } from '../smime/sign.ts';
+import type { Signer } from '../smime/sign.ts';
 import { Refusal, verdictOf } from './custody.ts';
 import type { Journal, Keeper, Spool } from './ports.ts';
+import { signedMessage } from './signed-message.ts';
 
 export interface WorkerWorld {
   readonly keeper: Keeper;
@@ -21,10 +20,7 @@ export interface WorkerWorld {
 export async function pay(world: WorkerWorld, issuer: Issuer, debt: Debt): Promise<void> {
   const plan = receipt(debt, issuer);
   const original = debt.kind === 'avvenuta-consegna' ? debt.original : undefined;
-  const entity = messageEntity(plan, original && kept(world.spool, original));
-  const message = signedMultipart(plan.header, plan.boundary, entity, digest =>
-    signDigest(digest, debt.at, world.signer),
-  );
+  const message = signedMessage(plan, world.signer, original && kept(world.spool, original));
   const answers = await world.keeper.deliver({ from: issuer.address, to: [debt.to] }, message);
   const { custody } = verdictOf(answers);
   if (custody === undefined) throw new Refusal(answers[0] ?? 'keeperBusy');

@@ -1,0 +1,103 @@
+// What survives us, opened together: spool, journal, Redis with the debt book; and the journal read for what Redis forgot
+import { once } from 'node:events';
+import type { Redis } from 'ioredis';
+import { type FileJournal, openJournal } from './adapters/file-journal.ts';
+import { openSpool } from './adapters/file-spool.ts';
+import { reconcile } from './adapters/reconcile.ts';
+import { checkDurable, connectRedis, openDebtBook, type RedisDebtBook } from './adapters/redis-queue.ts';
+import { plainly, StartupError } from './config/load.ts';
+import type { Config } from './config/schema.ts';
+import type { Events } from './points/events.ts';
+import type { DebtBook, Spool } from './points/ports.ts';
+
+export interface Durable extends AsyncDisposable {
+  readonly spool: Spool;
+  readonly journal: FileJournal;
+  readonly redis: Redis;
+  /** Debts that Redis does not take are booked from the journal, soon after. */
+  readonly debts: DebtBook;
+}
+
+/** In ms: how long Redis may take to answer at start, and how soon the journal is read again for a debt it did not take. */
+const SOON = 5_000;
+/** In ms: how often the journal is read in any case. */
+const ROUTINE = 3_600_000;
+
+/** Rejects with a StartupError if one of them cannot be used: 69 if Redis is away, else 78. */
+export async function openDurable(config: Config, events: Events): Promise<Durable> {
+  await using opening = new AsyncDisposableStack();
+  const spool = opening.use(await prepared(78, 'spool', openSpool(config.spool)));
+  const journal = opening.use(await prepared(78, 'journal', openJournal(config.journal.directory)));
+  const redis = opening.adopt(connectRedis(config.redis.url), connection => connection.disconnect());
+  await prepared(69, 'redis', once(redis, 'ready', { signal: AbortSignal.timeout(SOON) }));
+  await prepared(78, 'redis', checkDurable(redis, config.redis));
+  const book = opening.use(openDebtBook(redis));
+
+  await nameOrphans(journal, events);
+  const catchUp = catchingUp(journal, book, events);
+  await catchUp();
+  const routine = setInterval(catchUp, ROUTINE).unref();
+  opening.defer(() => clearInterval(routine));
+  watch(redis, events, catchUp);
+  const open = opening.move();
+  return {
+    spool,
+    journal,
+    redis,
+    debts: {
+      ready: () => book.ready(),
+      async book(debts) {
+        try {
+          await book.book(debts);
+        } catch (trouble) {
+          setTimeout(catchUp, SOON).unref();
+          throw trouble;
+        }
+      },
+    },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+/** Intents that the process before us left without an outcome: each is told, and journaled, once. */
+async function nameOrphans(journal: FileJournal, events: Events): Promise<void> {
+  for await (const { debts: _, ...intent } of journal.orphans()) {
+    events.orphan(intent.transaction);
+    await journal.write({ ...intent, event: 'orphan' });
+  }
+}
+
+/** One reading of the journal after the other, never two at a time. */
+function catchingUp(journal: FileJournal, book: RedisDebtBook, events: Events): () => Promise<void> {
+  let running = Promise.resolve();
+  return () => {
+    running = running.then(async () => {
+      await reconcile(journal, book).catch((trouble: unknown) => events.trouble('reconciliation', trouble));
+    });
+    return running;
+  };
+}
+
+function watch(redis: Redis, events: Events, back: () => void): void {
+  let lost = false;
+  events.redisBack();
+  redis.on('close', () => {
+    if (!lost) events.redisLost();
+    lost = true;
+  });
+  redis.on('ready', () => {
+    lost = false;
+    events.redisBack();
+    back();
+  });
+}
+
+async function prepared<T>(exitCode: 69 | 78, what: string, opened: Promise<T>): Promise<T> {
+  try {
+    return await opened;
+  } catch (cause) {
+    const isSilent = cause instanceof Error && cause.name === 'AbortError';
+    const why = isSilent ? `no answer within ${SOON / 1000} s` : plainly(cause);
+    throw new StartupError(exitCode, `${what}: ${why}`, { cause });
+  }
+}
