@@ -1,4 +1,5 @@
 // The receipt worker: pays one debt. RFC 6109 §3.1.4, §3.2.1, §3.3.2, §3.3.3
+import { briefOriginal } from '../mime/brief.ts';
 import { type Issuer, receipt } from '../pec/compose.ts';
 import { type Debt, debtKey, type KeptOriginal } from '../pec/receipts.ts';
 import type { Signer } from '../smime/sign.ts';
@@ -20,7 +21,7 @@ export interface WorkerWorld {
 export async function pay(world: WorkerWorld, issuer: Issuer, debt: Debt): Promise<void> {
   const plan = receipt(debt, issuer);
   const original = debt.kind === 'avvenuta-consegna' ? debt.original : undefined;
-  const message = signedMessage(plan, world.signer, original && kept(world.spool, original));
+  const message = signedMessage(plan, world.signer, original && carried(world.spool, original, debt));
   const answers = await world.keeper.deliver({ from: issuer.address, to: [debt.to] }, message);
   const { custody } = verdictOf(answers);
   if (custody === undefined) throw new Refusal(answers[0] ?? 'keeperBusy');
@@ -42,6 +43,8 @@ export async function pay(world: WorkerWorld, issuer: Issuer, debt: Debt): Promi
   if (original !== undefined) await world.spool.release(original.file);
 }
 
-function kept(spool: Spool, { file, start, end }: KeptOriginal): AsyncIterable<Buffer> {
-  return spool.readKept(file, start, end);
+/** The original as the receipt carries it: whole, or with hashes in place of attachments (§3.3.2.2). */
+function carried(spool: Spool, { file, start, end }: KeptOriginal, debt: Debt): AsyncIterable<Buffer> {
+  const original = spool.readKept(file, start, end);
+  return debt.kind === 'avvenuta-consegna' && debt.form === 'breve' ? briefOriginal(original) : original;
 }
