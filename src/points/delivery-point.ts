@@ -38,7 +38,7 @@ export function deliveryPoint(world: DeliveryWorld, policy: DeliveryPolicy): Doo
     async message(envelope, bytes, session) {
       const reception = await receive(world, envelope, bytes, world.origin.now(), policy.headerSize);
       await using _spooled = reception.spooled;
-      return deliver(world, policy, envelope, reception, session);
+      return await deliver(world, policy, envelope, reception, session);
     },
   };
 }

@@ -170,16 +170,21 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
           chunks.push(chunk);
         }
         const whole = Buffer.concat(chunks);
+        let disposed = false;
         return {
           size: whole.length,
           async *read(start = 0, end = whole.length) {
+            assert.ok(!disposed, 'read after it was disposed');
             yield whole.subarray(start, end);
           },
           async keep(name: string) {
             call('spool.keep');
+            assert.ok(!disposed, 'kept after it was disposed');
             spooled.set(name, whole);
           },
-          async [Symbol.asyncDispose]() {},
+          async [Symbol.asyncDispose]() {
+            disposed = true;
+          },
         };
       },
       async *readKept(name: string, start: number, end: number) {
