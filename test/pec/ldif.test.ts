@@ -20,7 +20,7 @@ function plain({ entries }: Ldif) {
 const rows: readonly {
   title: string;
   text: string;
-  entries: ReturnType<typeof plain>;
+  entries: readonly Readonly<Record<string, unknown>>[];
   oddities?: readonly string[];
 }[] = [
   {

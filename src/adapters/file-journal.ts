@@ -1,0 +1,161 @@
+// The journal on disk: the legal log (§2.3), and the write-ahead log of what we owe. JSON lines, one file a UTC day
+import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Debt, debtKey } from '../pec/receipts.ts';
+import { type Instant, instant } from '../pec/values.ts';
+import { type Journaled, type JournalLine, journaled } from '../points/custody.ts';
+import type { Journal } from '../points/ports.ts';
+
+/** A line read back: a debt that was journaled is a plain one. */
+export type JournalRecord = Omit<JournalLine, 'debts'> & { readonly debts?: readonly Debt[] };
+
+export interface FileJournal extends Journal, AsyncDisposable {
+  /** Debts journaled and not yet paid, oldest first. */
+  unsettled(): AsyncIterable<Debt>;
+  /** Intents without an outcome: nobody knows whether the keeper has the message. Those under way are among them. */
+  orphans(): AsyncIterable<JournalRecord>;
+}
+
+export interface JournalOptions {
+  /** Milliseconds since 1970: names the day's file. */
+  readonly now?: () => number;
+  /** Hears of every line that cannot be read; `number` counts from 1. It is left out. */
+  readonly unreadable?: (file: string, number: number) => void;
+}
+
+interface Waiting {
+  readonly line: JournalLine;
+  resolve(proof: Journaled): void;
+  reject(trouble: unknown): void;
+}
+
+const DAY_FILE = /^\d{4}-\d\d-\d\d\.jsonl$/;
+
+/**
+ * Opens the journal in `directory` (made if missing). Lines written while an fdatasync is under way share the next one.
+ * A write that fails rejects every line that shared it; such a line may be in the file all the same, as after a crash.
+ */
+export async function openJournal(directory: string, options: JournalOptions = {}): Promise<FileJournal> {
+  const { now = Date.now, unreadable = () => {} } = options;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  let file: { readonly name: string; readonly handle: FileHandle } | undefined;
+  let waiting: Waiting[] = [];
+  let committing: Promise<void> | undefined;
+  let closed = false;
+
+  async function commit(): Promise<void> {
+    while (waiting.length > 0) {
+      const group = waiting;
+      waiting = [];
+      try {
+        await append(group.map(({ line }) => serialized(line)).join(''));
+        for (const { line, resolve } of group) resolve(journaled(line));
+      } catch (trouble) {
+        // After a failed write or fsync nothing is known of this handle: the next group starts with a new one.
+        await close().catch(() => {});
+        for (const { reject } of group) reject(trouble);
+      }
+    }
+    committing = undefined;
+  }
+
+  async function append(text: string): Promise<void> {
+    const name = `${new Date(now()).toISOString().slice(0, 10)}.jsonl`;
+    if (file?.name !== name) {
+      await close();
+      file = { name, handle: await openDay(directory, name) };
+    }
+    await file.handle.appendFile(text);
+    await file.handle.datasync();
+  }
+
+  async function close(): Promise<void> {
+    const old = file;
+    file = undefined;
+    await old?.handle.close();
+  }
+
+  async function* records(): AsyncIterable<JournalRecord> {
+    const names = (await readdir(directory)).filter(name => DAY_FILE.test(name)).sort();
+    for (const name of names) {
+      await using handle = await open(join(directory, name), 'r');
+      let number = 0;
+      for await (const text of handle.readLines()) {
+        number += 1;
+        const record = parsed(text);
+        if (record !== undefined) yield record;
+        else if (text !== '') unreadable(name, number);
+      }
+    }
+  }
+
+  return {
+    write(line) {
+      if (closed) return Promise.reject(new Error('the journal is closed'));
+      const { promise, resolve, reject } = Promise.withResolvers<Journaled>();
+      waiting.push({ line, resolve, reject });
+      committing ??= commit();
+      return promise;
+    },
+
+    async *unsettled() {
+      const open = new Map<string, Debt>();
+      for await (const { debts = [], paid } of records()) {
+        for (const debt of debts) if (!open.has(debtKey(debt))) open.set(debtKey(debt), debt);
+        if (paid !== undefined) open.delete(paid);
+      }
+      if (open.size === 0) return;
+      // Once more, because a debt found again (a redelivery) after it was paid has its sent line before it.
+      for await (const { paid } of records()) if (paid !== undefined) open.delete(paid);
+      yield* open.values();
+    },
+
+    async *orphans() {
+      const open = new Map<string, JournalRecord>();
+      for await (const record of records()) {
+        if (record.event === 'intent') open.set(record.transaction, record);
+        else open.delete(record.transaction);
+      }
+      yield* open.values();
+    },
+
+    async [Symbol.asyncDispose]() {
+      closed = true;
+      await committing;
+      await close();
+    },
+  };
+}
+
+/** The day's file, ready to append: its directory entry is on disk, and a line that a failure tore is ended. */
+async function openDay(directory: string, name: string): Promise<FileHandle> {
+  const handle = await open(join(directory, name), 'a+', 0o600);
+  try {
+    const { size } = await handle.stat();
+    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, Math.max(size - 1, 0));
+    if (size > 0 && buffer[0] !== 0x0a) await handle.appendFile('\n');
+    await using entry = await open(directory, 'r');
+    await entry.sync();
+    return handle;
+  } catch (trouble) {
+    await handle.close();
+    throw trouble;
+  }
+}
+
+/** One line of the file, with its line feed. Times are UTC: `2026-03-01T12:00:00Z`. */
+function serialized({ at, debts, ...rest }: JournalLine): string {
+  const time = new Date(at).toISOString().replace('.000Z', 'Z');
+  const plain = debts === undefined ? {} : { debts: debts.map(({ debt }) => debt) };
+  return `${JSON.stringify({ at: time, ...rest, ...plain })}\n`;
+}
+
+function parsed(text: string): JournalRecord | undefined {
+  try {
+    const { at, ...rest } = JSON.parse(text) as Omit<JournalRecord, 'at'> & { at: string };
+    const time: Instant = instant(Date.parse(at));
+    return Number.isNaN(time) || typeof rest.event !== 'string' ? undefined : { ...rest, at: time };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,248 @@
+// The debt book: a job in Redis (BullMQ) for every receipt we owe, paid by a worker that does not give up on trouble
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Job, type JobType, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { Redis, type RedisOptions } from 'ioredis';
+import { type Debt, debtKey } from '../pec/receipts.ts';
+import type { Events } from '../points/events.ts';
+import type { DebtBook } from '../points/ports.ts';
+
+/** As ioredis's constructor has it: there the one option may be absent, but not undefined. */
+type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>;
+
+/** The braces keep all keys in one slot of a cluster. */
+const PREFIX = '{pecd}';
+const QUEUE = 'owed';
+
+/** In milliseconds: within it Redis has answered, or is away. */
+const ANSWER = 2_000;
+
+/**
+ * A connection whose commands reject at once while Redis is away, and within 2 s if it falls silent; it reconnects for ever.
+ * `url` is redis://, rediss:// or unix:///path/of/socket?db=0.
+ */
+export function connectRedis(url: string): Redis {
+  return connection(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: ANSWER,
+    socketTimeout: 5 * ANSWER,
+  });
+}
+
+function connection(url: string, options: ConnectionOptions): Redis {
+  const bounded: ConnectionOptions = {
+    ...options,
+    retryStrategy: (attempt: number) => Math.min(attempt * 100, ANSWER),
+  };
+  const redis = url.startsWith('unix:')
+    ? new Redis({ ...bounded, ...socketOf(url) })
+    : new Redis(url, bounded);
+  // Whoever asks hears of it, and it reconnects by itself; without a listener the event would end the process.
+  return redis.on('error', () => {});
+}
+
+/** ioredis knows no unix URL. */
+function socketOf(url: string): ConnectionOptions {
+  const { pathname, searchParams, username, password } = new URL(url);
+  return {
+    path: decodeURIComponent(pathname),
+    db: Number(searchParams.get('db') ?? 0),
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+  };
+}
+
+/** Rejects with one line unless this Redis keeps what it acknowledged: append-only file, nothing evicted. */
+export async function checkDurable(redis: Redis, options: { allowVolatile: boolean }): Promise<void> {
+  if (options.allowVolatile) return;
+  // INFO, because hosted servers forbid CONFIG GET.
+  const info = `${await redis.info('persistence')}\n${await redis.info('memory')}`;
+  const value = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1];
+  if (value('aof_enabled') !== '1') throw new Error('this Redis forgets: it needs appendonly yes');
+  const policy = value('maxmemory_policy');
+  if (policy !== 'noeviction') {
+    throw new Error(`this Redis forgets: it needs maxmemory-policy noeviction, not ${policy}`);
+  }
+}
+
+export interface BookedDebt {
+  readonly id: string;
+  readonly debt: Debt;
+  /** Attempts made so far. */
+  readonly attempts: number;
+  /** What the last attempt failed of. */
+  readonly why?: string;
+}
+
+export interface RedisDebtBook extends DebtBook, AsyncDisposable {
+  /** A thousand debts at most of each: 'owed' are due now or later, 'failed' are not tried again by themselves. */
+  list(which: 'owed' | 'failed'): Promise<readonly BookedDebt[]>;
+  /** Has a failed debt tried again, from now. Rejects if it is not among the failed. */
+  retry(id: string): Promise<void>;
+}
+
+export interface BookOptions {
+  /**
+   * Name of the queue, without colons. Debts belong to the node whose journal and spool hold them:
+   * nodes that share one Redis have a name each.
+   */
+  readonly queue?: string;
+  /** How often a debt is tried before a human must look at it. */
+  readonly attempts?: number;
+  /** In seconds: how long a paid debt is remembered, so that finding it again does not pay it again. */
+  readonly remember?: number;
+}
+
+/** `redis` as connectRedis makes it; it stays open when the book is disposed. */
+export function openDebtBook(redis: Redis, options: BookOptions = {}): RedisDebtBook {
+  // Every ten minutes at the slowest (startWorker): five weeks.
+  const { queue: name = QUEUE, attempts = 5_000, remember = 7 * 24 * 3600 } = options;
+  const queue = new Queue<Debt>(name, {
+    connection: redis,
+    prefix: PREFIX,
+    // The version check would ask once, and fail for ever if Redis went away meanwhile.
+    skipVersionCheck: true,
+    defaultJobOptions: {
+      attempts,
+      backoff: { type: 'owed' },
+      removeOnComplete: { age: remember },
+      removeOnFail: false,
+      stackTraceLimit: 1,
+    },
+  });
+  queue.on('error', () => {});
+
+  return {
+    async ready() {
+      // A write, because a Redis that is full or has become a replica still answers PING.
+      await redis.set(`${PREFIX}:ready`, '1');
+    },
+    async book(debts) {
+      // BullMQ would wait for a first connection without end.
+      if (redis.status !== 'ready') throw new Error('Redis is away');
+      await queue.addBulk(debts.map(debt => ({ name: debt.kind, data: debt, opts: { jobId: jobId(debt) } })));
+    },
+    async list(which) {
+      const states: JobType[] = which === 'failed' ? ['failed'] : ['active', 'waiting', 'delayed'];
+      const jobs = await queue.getJobs(states, 0, 999, true);
+      return jobs.map(booked);
+    },
+    async retry(id) {
+      const job = await queue.getJob(id);
+      if (job === undefined) throw new Error(`no debt with the id ${id}`);
+      await job.retry('failed', { resetAttemptsMade: true });
+    },
+    async [Symbol.asyncDispose]() {
+      await queue.close();
+    },
+  };
+}
+
+/** BullMQ allows no colon in an id. */
+function jobId(debt: Debt): string {
+  return createHash('sha256').update(debtKey(debt)).digest('hex');
+}
+
+function booked(job: Job<Debt>): BookedDebt {
+  const { id = '', data, attemptsMade, failedReason } = job;
+  return { id, debt: data, attempts: attemptsMade, ...(failedReason && { why: failedReason }) };
+}
+
+export interface WorkerOptions {
+  /** Debts paid at the same time. */
+  readonly concurrency: number;
+  /** As in BookOptions. */
+  readonly queue?: string;
+  /** In milliseconds: the pause after the first failure of a debt. It doubles each time, up to `longestPause`. */
+  readonly firstPause?: number;
+  readonly longestPause?: number;
+  /** In milliseconds: a worker that has not been heard of for so long is dead, and its debts are paid by another. */
+  readonly lease?: number;
+}
+
+export interface DebtWorker extends AsyncDisposable {
+  /** Stops at once, also a disposal under way: what is being paid is left, and paid again later. Disposing lets it finish. */
+  abort(): void;
+}
+
+/**
+ * Pays every debt of the queue with `pay`, which must bear being run twice for one debt. What it throws is tried again,
+ * but an Error named `Unpayable` at once leaves the debt among the failed. `url` as for connectRedis.
+ */
+export function startWorker(
+  url: string,
+  pay: (debt: Debt) => Promise<void>,
+  options: WorkerOptions,
+  events: Pick<Events, 'receiptFailed' | 'trouble'>,
+): DebtWorker {
+  const { queue = QUEUE, firstPause = 1_000, longestPause = 600_000, lease = 30_000 } = options;
+  // Its commands wait while Redis is away: rejected ones would make BullMQ ask again without a pause.
+  const redis = connection(url, { maxRetriesPerRequest: null });
+  // BullMQ makes a second one for its blocking command, and would keep it trying if it is closed while Redis is away.
+  const connections = [redis];
+  const duplicate = redis.duplicate.bind(redis);
+  redis.duplicate = override => {
+    const copy = duplicate(override);
+    connections.push(copy);
+    return copy;
+  };
+  const running = new Set<Promise<void>>();
+  const run = (debt: Debt) => {
+    const payment = payable(pay, debt).finally(() => running.delete(payment));
+    running.add(payment);
+    return payment;
+  };
+  const worker = new Worker<Debt, void>(queue, job => run(job.data), {
+    connection: redis,
+    prefix: PREFIX,
+    concurrency: options.concurrency,
+    lockDuration: lease,
+    stalledInterval: lease,
+    // In seconds: an idle worker asks so often, and lingers so long when it is closed while Redis is away.
+    drainDelay: 1,
+    // However often a worker dies with it, the debt remains.
+    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    settings: { backoffStrategy: attempt => Math.min(firstPause * 2 ** (attempt - 1), longestPause) },
+  });
+  // While Redis is away BullMQ repeats what the connection says; the rest is news.
+  worker.on('error', error => {
+    if (redis.status === 'ready') events.trouble('redis', error);
+  });
+  worker.on('failed', (job, error) => {
+    if (job === undefined) return;
+    events.receiptFailed(job.data.kind, job.attemptsMade, error);
+    if (job.finishedOn !== undefined) events.trouble('debt-given-up', error);
+  });
+  const aborted = Promise.withResolvers<void>();
+  const drained = async () => {
+    await worker.pause(true);
+    while (running.size > 0) await Promise.allSettled(running);
+    // A payment that an absent Redis cannot record is made again later: BullMQ would wait for it without end.
+    const closed = worker.close(redis.status !== 'ready');
+    await Promise.race([closed, delay(ANSWER, undefined, { ref: false })]);
+  };
+  const cut = () => {
+    for (const each of connections) if (each.status !== 'end') each.disconnect();
+  };
+  return {
+    abort() {
+      void worker.close(true);
+      cut();
+      aborted.resolve();
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.race([drained(), aborted.promise]);
+      cut();
+    },
+  };
+}
+
+async function payable(pay: (debt: Debt) => Promise<void>, debt: Debt): Promise<void> {
+  try {
+    await pay(debt);
+  } catch (trouble) {
+    if (!(trouble instanceof Error)) throw new Error(String(trouble));
+    throw trouble.name === 'Unpayable' ? new UnrecoverableError(trouble.message) : trouble;
+  }
+}

@@ -1,0 +1,247 @@
+// The MTA (SMTP) and the mail store (LMTP) as keepers: hands over one message, one answer per recipient. RFC 5321, RFC 2033
+import { connect } from 'node:net';
+import { Readable } from 'node:stream';
+import SMTPConnection, { type SMTPConnectionEnvelope, type SMTPError } from 'smtp-connection';
+import { type Mailbox, mailboxKey, type SmtpEnvelope } from '../pec/values.ts';
+import type { KeeperAnswer } from '../points/custody.ts';
+import type { Keeper } from '../points/ports.ts';
+
+/** `smtps` is TLS from the first byte; `path` is a Unix socket. */
+export type KeeperAddress =
+  | { readonly protocol: 'smtp' | 'smtps' | 'lmtp'; readonly host: string; readonly port: number }
+  | { readonly protocol: 'lmtp'; readonly path: string };
+
+export interface KeeperOptions {
+  /** Our name in EHLO and LHLO. */
+  readonly name: string;
+  /** Milliseconds. */
+  readonly timeouts?: {
+    /** From the look-up of the host to the reply to EHLO: 10 s unless given. */
+    readonly connect?: number;
+    /** Without a byte in either direction, be it the keeper or `message` that is slow: 5 min unless given. */
+    readonly silence?: number;
+    /** How long a connection is kept for the next message: 5 s unless given. */
+    readonly idle?: number;
+  };
+}
+
+/** More idle connections than this are closed, not kept. */
+const MOST_IDLE = 20;
+/** How long a keeper may take to answer QUIT, in ms. */
+const FAREWELL = 1_000;
+
+interface Line {
+  readonly smtp: SMTPConnection;
+  /** Resolves after EHLO. */
+  readonly ready: Promise<void>;
+  /** Never resolves; rejects when the connection ends: nodemailer leaves some callbacks uncalled then. */
+  readonly ended: Promise<never>;
+}
+
+/** How far the message has got. */
+interface Progress {
+  begun: boolean;
+  /** All of it was taken from us: the final dot follows. */
+  finished: boolean;
+  failure?: { readonly error: unknown };
+}
+
+/**
+ * The keeper at `address`. Connections are made when needed and reused; disposing closes the idle ones.
+ * TLS: none on this machine; elsewhere STARTTLS if offered, whatever the certificate; `smtps:` checks the certificate.
+ */
+export function keeperAt(address: KeeperAddress, options: KeeperOptions): Keeper & AsyncDisposable {
+  const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
+  const idle = new Map<Line, NodeJS.Timeout>();
+  let disposed = false;
+
+  function keep(line: Line): void {
+    if (disposed || idle.size >= MOST_IDLE) {
+      hangUp(line);
+      return;
+    }
+    const timer = setTimeout(() => {
+      if (take(line)) hangUp(line);
+    }, options.timeouts?.idle ?? 5_000);
+    idle.set(line, timer);
+    line.ended.catch(() => take(line));
+  }
+
+  function take(line: Line | undefined): Line | undefined {
+    if (line === undefined || !idle.has(line)) return undefined;
+    clearTimeout(idle.get(line));
+    idle.delete(line);
+    return line;
+  }
+
+  return {
+    async deliver(envelope, message, signal) {
+      signal?.throwIfAborted();
+      const progress: Progress = { begun: false, finished: false };
+      const over = async (line: Line) => {
+        const cut = () => line.smtp.close();
+        signal?.addEventListener('abort', cut);
+        try {
+          await line.ready;
+          const answers = await transact(line, envelope, message, progress);
+          if (!line.smtp.destroyed) keep(line);
+          return answers;
+        } catch (error) {
+          cut();
+          if (progress.failure !== undefined) throw progress.failure.error;
+          throw signal?.aborted ? signal.reason : located(where, error);
+        } finally {
+          signal?.removeEventListener('abort', cut);
+        }
+      };
+      const used = take([...idle.keys()].at(-1));
+      if (used !== undefined) {
+        try {
+          return await over(used);
+        } catch (error) {
+          // The keeper had closed it. Nothing of the message was sent, so it may be tried again.
+          if (progress.begun || signal?.aborted) throw error;
+        }
+      }
+      return over(dial(address, options));
+    },
+
+    async [Symbol.asyncDispose]() {
+      disposed = true;
+      const lines = [...idle.keys()];
+      for (const line of lines) if (take(line)) hangUp(line);
+      await Promise.allSettled(lines.map(line => line.ended));
+    },
+  };
+}
+
+function dial(address: KeeperAddress, { name, timeouts }: KeeperOptions): Line {
+  const remote = 'host' in address && !/^(127(\.\d+){3}|::1|localhost)$/.test(address.host);
+  const connectionTimeout = timeouts?.connect ?? 10_000;
+  const smtp = new SMTPConnection({
+    ...('path' in address
+      ? { connection: connect(address.path) }
+      : { host: address.host, port: address.port }),
+    name,
+    lmtp: address.protocol === 'lmtp',
+    secure: address.protocol === 'smtps',
+    ignoreTLS: !remote,
+    opportunisticTLS: true,
+    tls: { rejectUnauthorized: remote && address.protocol === 'smtps', minVersion: 'TLSv1.2' },
+    allowInternalNetworkInterfaces: true,
+    connectionTimeout,
+    greetingTimeout: connectionTimeout,
+    dnsTimeout: connectionTimeout,
+    socketTimeout: timeouts?.silence ?? 300_000,
+    // a connection that is closed in mid-message is destroyed, not ended politely
+    socketCloseTimeout: 0,
+  });
+  let reason: Error = new Error('connection closed');
+  smtp.on('error', error => {
+    reason = error;
+  });
+  const ended = new Promise<never>((_, reject) => {
+    // after the callbacks that nodemailer does call: they know more
+    smtp.once('end', () => setImmediate(() => reject(reason)));
+  });
+  const connected = new Promise<void>((resolve, reject) => {
+    smtp.connect(error => (error ? reject(error) : resolve()));
+  });
+  const ready = Promise.race([connected, ended]);
+  for (const promise of [ended, connected, ready]) promise.catch(() => {});
+  return { smtp, ready, ended };
+}
+
+function hangUp({ smtp, ended }: Line): void {
+  smtp.quit();
+  const timer = setTimeout(() => smtp.close(), FAREWELL);
+  ended.catch(() => clearTimeout(timer));
+}
+
+/** One transaction. After anything but a 2xx the connection is closed: nodemailer neither resets nor ends a transaction. */
+async function transact(
+  { smtp, ended }: Line,
+  envelope: SmtpEnvelope,
+  message: AsyncIterable<Buffer>,
+  progress: Progress,
+): Promise<readonly KeeperAnswer[]> {
+  // a recipient given twice is sent once: an LMTP server answers it once, and nodemailer would miscount
+  const to = [...new Map(envelope.to.map(one => [mailboxKey(one), one])).values()];
+  // nodemailer keeps its notes in the object it is given; `rejectedErrors` is the truth about single recipients
+  const notes: Partial<SMTPConnectionEnvelope> = { from: envelope.from ?? '', to, use8BitMime: true };
+  const stream = Readable.from(watched(message, progress, smtp));
+  stream.on('error', () => {});
+  const sending = new Promise<string>((resolve, reject) => {
+    smtp.send(notes, stream, (error, info) => (error ? reject(error) : resolve(info.response)));
+  });
+  try {
+    const response = await Promise.race([sending, ended]);
+    if (!progress.finished) throw new Error(`answer before the end of the message: ${response}`);
+    // over LMTP only the last reply is kept: it may be a refusal, or speak of another recipient
+    const own = !smtp.options.lmtp || (notes.accepted?.length === 1 && response.startsWith('2'));
+    const accepted = own ? parseReply(response) : { code: 250, text: '' };
+    return answersOf(envelope, notes.rejectedErrors ?? [], accepted);
+  } catch (error) {
+    smtp.close();
+    stream.destroy();
+    const { code, command, response, responseCode } = error as SMTPError;
+    const isAnswer = response !== undefined && (code === 'EENVELOPE' || code === 'EMESSAGE');
+    // 421 before the message says that the connection is over, not what becomes of the message
+    if (progress.failure || !isAnswer || (responseCode === 421 && !progress.begun)) throw error;
+    const each = command === 'MAIL FROM' ? [] : (notes.rejectedErrors ?? []);
+    return answersOf(envelope, each, parseReply(response));
+  }
+}
+
+async function* watched(
+  message: AsyncIterable<Buffer>,
+  progress: Progress,
+  smtp: SMTPConnection,
+): AsyncGenerator<Buffer> {
+  // nodemailer takes a 2xx to DATA for a 354; what follows would be read as commands
+  const reply = smtp.lastServerResponse;
+  if (reply === false || !reply.startsWith('354')) throw new Error(`unexpected reply to DATA: ${reply}`);
+  progress.begun = true;
+  try {
+    yield* message;
+  } catch (error) {
+    progress.failure = { error };
+    // nodemailer writes into the error that it gets: the message's own stays as it is
+    throw new Error('the message broke off');
+  }
+  progress.finished = true;
+}
+
+type Said = Omit<KeeperAnswer, 'recipient'>;
+
+function answersOf(envelope: SmtpEnvelope, refusals: readonly SMTPError[], rest: Said): KeeperAnswer[] {
+  const own = new Map(
+    refusals.map(({ recipient, response }) => [mailboxKey(recipient as Mailbox), response] as const),
+  );
+  return envelope.to.map(recipient => {
+    const response = own.get(mailboxKey(recipient));
+    return { recipient, ...(response === undefined ? rest : parseReply(response)) };
+  });
+}
+
+/** `550-5.1.1 No such` and `550 5.1.1 user`, lines of one reply, say: code 550, enhanced 5.1.1, "No such user". */
+function parseReply(response: string): Said {
+  const lines = response
+    .split(/\r?\n/)
+    .map(line => /^(\d{3})(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*))?$/.exec(line) ?? []);
+  const enhanced = lines.find(([, , status]) => status !== undefined)?.[2];
+  return {
+    code: Number(lines.at(-1)?.[1] ?? 0),
+    ...(enhanced !== undefined && { enhanced }),
+    text: lines
+      .map(([, , , text = '']) => text.trim())
+      .join(' ')
+      .trim(),
+  };
+}
+
+/** The same error, saying where; its code tells the log that no stack is needed. */
+function located(where: string, error: unknown): Error {
+  const { message, code } = error as SMTPError;
+  return Object.assign(new Error(`${where}: ${message}`, { cause: error }), { code: code ?? 'EKEEPER' });
+}

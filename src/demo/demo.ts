@@ -1,0 +1,113 @@
+// `pecd demo`: two providers on loopback, one story, every message of it checked; then nothing is left
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { temporaryFolder } from './folders.ts';
+import { play } from './journey.ts';
+import type { Arrival } from './mailboxes.ts';
+import { type Member, type Network, startNetwork } from './network.ts';
+import { lastLines } from './processes.ts';
+import { type Entry, paletteFor, rendered } from './timeline.ts';
+
+export interface DemoOptions {
+  /** One JSON document instead of the timeline. */
+  readonly json: boolean;
+  /** Where a copy of every delivered mail file is kept, and the root certificate. */
+  readonly out?: string;
+  /** Stay up until a signal comes. */
+  readonly keep: boolean;
+}
+
+/** Needs root. Resolves to the exit code: 0, 1 if something did not hold, 130 if a signal broke it off. */
+export async function demo(options: DemoOptions): Promise<number> {
+  const interrupt = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    // The second one ends at once; what still runs is killed on exit.
+    if (interrupt.signal.aborted) process.exit(128 + constants.signals[signal]);
+    interrupt.abort();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  try {
+    await perform(options, interrupt.signal);
+    return 0;
+  } catch (trouble) {
+    if (trouble === interrupt.signal.reason) return 130;
+    process.stderr.write(`The demo failed.\n${(trouble as Error).message}\n`);
+    return 1;
+  } finally {
+    for (const signal of signals) process.off(signal, onSignal);
+  }
+}
+
+async function perform({ json, out, keep }: DemoOptions, interrupted: AbortSignal): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('Postfix and Dovecot want root: `npm run demo` sees to it');
+  const began = Date.now();
+  const palette = paletteFor(process.stdout);
+  const tell = (entry: Entry, at = new Date()) => {
+    if (!json) process.stdout.write(rendered(entry, at.getTime() - began, palette));
+  };
+  const copies = out === undefined && !json ? undefined : await folderForCopies(out);
+  const messages: Arrival[] = [];
+
+  await using folder = await temporaryFolder('pecd-demo');
+  await using network = await startNetwork(folder.path);
+  tell({ type: 'scene', text: 'Two providers are up, Alfa PEC and Beta PEC: pecd, Postfix, Dovecot each' });
+  const keepCopy = async (arrival: Arrival): Promise<string> => {
+    if (copies === undefined) return arrival.file;
+    const number = String(messages.length + 1).padStart(2, '0');
+    const file = join(copies, `${number}-${arrival.kind}-${arrival.mailbox}.eml`);
+    await copyFile(arrival.file, file);
+    messages.push({ ...arrival, file });
+    return file;
+  };
+  try {
+    await play({ network, tell, keep: keepCopy, interrupted });
+  } catch (trouble) {
+    interrupted.throwIfAborted();
+    const logs = await Promise.all([network.alfa, network.beta].map(endOfLog));
+    throw new Error([(trouble as Error).message, ...logs].join('\n\n'), { cause: trouble });
+  }
+  tell({
+    type: 'scene',
+    text: 'All of it came, and all of it holds',
+    ...(copies && { details: [`copies: ${copies}`] }),
+  });
+  if (copies !== undefined) {
+    const anchors = join(copies, 'root.pem');
+    await copyFile(network.anchors, anchors);
+    const report = { directory: copies, anchors, messages };
+    if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  }
+  if (!keep) return;
+  (json ? process.stderr : process.stdout).write(howToConnect(network));
+  if (!interrupted.aborted) await once(interrupted, 'abort');
+}
+
+/** Absolute; made if missing. */
+async function folderForCopies(wanted: string | undefined): Promise<string> {
+  if (wanted === undefined) return mkdtemp(join(tmpdir(), 'pecd-demo-mail-'));
+  await mkdir(wanted, { recursive: true });
+  return resolve(wanted);
+}
+
+async function endOfLog({ daemon: { program } }: Member): Promise<string> {
+  return `The last lines of ${program.name}:\n${await lastLines(program.log)}`;
+}
+
+function howToConnect({ alfa, beta, anchors, mailboxes }: Network): string {
+  const accounts = [alfa, beta].flatMap(({ plan: { accounts, ports } }) =>
+    accounts.map(
+      ({ address, password }) =>
+        `  ${address.padEnd(26)} password ${password}  IMAP ${ports.imap}  SMTP ${ports.submission}\n`,
+    ),
+  );
+  return `
+Both providers stay up until Ctrl-C. A mail client reaches them on 127.0.0.1: SMTP with STARTTLS, IMAP without TLS.
+${accounts.join('')}The root to trust: ${anchors}
+Mail for mario@ordinary.example: ${mailboxes.get('mario@ordinary.example')}
+To run pecd on them: -c ${alfa.configuration}
+                 or: -c ${beta.configuration}
+`;
+}
