@@ -26,7 +26,12 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   npm ci --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed'
 fi
 
-# Node 24 is among the npm packages; npm scripts would find it without this line.
+# Node 24 is among the npm packages. npm 9, which Debian 12 has, unpacks it but leaves out the link.
+if [ ! -e node_modules/.bin/node ]; then
+  for node in node_modules/node-linux-*/bin/node; do
+    [ ! -x "$node" ] || ln -s "../${node#node_modules/}" node_modules/.bin/node
+  done
+fi
 PATH=$PWD/node_modules/.bin:$PATH
 export PATH
 version=$(node --version 2>/dev/null) || version=none
@@ -46,26 +51,35 @@ done
 
 install_missing() {
   as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
-    apt-get install -qq -o Dpkg::Use-Pty=0 --no-install-recommends $missing >&2
+    apt-get install -qq -o Dpkg::Use-Pty=0 --no-install-recommends $missing
 }
+
+# In a shell of its own, for its trap. `set -e` means nothing where the caller asks for the outcome.
+install_without_starting() (
+  policy=/usr/sbin/policy-rc.d
+  # An existing one stays: which services may start is the administrator's to say.
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null || exit 1
+    as_root chmod 755 "$policy" || exit 1
+  fi
+  # A new Postfix must not listen to the world after the next boot.
+  case $missing in
+    *postfix*) echo 'postfix postfix/main_mailer_type select Local only' | as_root debconf-set-selections || exit 1 ;;
+  esac
+  install_missing || { as_root apt-get update -qq && install_missing; }
+)
 
 if [ -n "$missing" ]; then
   say "installing Debian packages:$missing"
-  (
-    policy=/usr/sbin/policy-rc.d
-    # An existing one stays: which services may start is the administrator's to say.
-    if [ ! -e "$policy" ]; then
-      trap 'as_root rm -f "$policy"' EXIT
-      trap 'exit 1' HUP INT TERM
-      printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null || exit 1
-      as_root chmod 755 "$policy" || exit 1
-    fi
-    # A new Postfix must not listen to the world after the next boot.
-    case $missing in
-      *postfix*) echo 'postfix postfix/main_mailer_type select Local only' | as_root debconf-set-selections || exit 1 ;;
-    esac
-    install_missing || { as_root apt-get update -qq >&2 && install_missing; }
-  ) || fail 'apt-get failed'
+  log=$(mktemp)
+  install_without_starting >"$log" 2>&1 || {
+    cat "$log" >&2
+    rm -f "$log"
+    fail 'apt-get failed'
+  }
+  rm -f "$log"
 fi
 
 # sudo would put its own PATH in the place of ours.

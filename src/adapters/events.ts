@@ -85,7 +85,7 @@ export function createEvents(options: EventsOptions = {}): Events {
 
 /** A full disk or a closed pipe under the log is an 'error' event, which would end the process if nobody listened. */
 function standardOutput(): DestinationStream {
-  const stream = destination(1);
+  const stream = destination({ dest: 1, sync: false });
   stream.on('error', () => {});
   return stream;
 }

@@ -30,11 +30,13 @@ export function connectRedis(url: string): Redis {
   });
 }
 
+/** In milliseconds, before a connection is tried again. */
+function pause(attempt: number): number {
+  return Math.min(attempt * 100, ANSWER);
+}
+
 function connection(url: string, options: ConnectionOptions): Redis {
-  const bounded: ConnectionOptions = {
-    ...options,
-    retryStrategy: (attempt: number) => Math.min(attempt * 100, ANSWER),
-  };
+  const bounded: ConnectionOptions = { retryStrategy: pause, ...options };
   const redis = url.startsWith('unix:')
     ? new Redis({ ...bounded, ...socketOf(url) })
     : new Redis(url, bounded);
@@ -178,8 +180,13 @@ export function startWorker(
 ): DebtWorker {
   const { queue = QUEUE, firstPause = 1_000, longestPause = 600_000, lease = 30_000 } = options;
   // Its commands wait while Redis is away: rejected ones would make BullMQ ask again without a pause.
-  const redis = connection(url, { maxRetriesPerRequest: null });
-  // BullMQ makes a second one for its blocking command, and would keep it trying if it is closed while Redis is away.
+  // Once the worker ends, a lost connection stays lost: BullMQ would wait for Redis to come back.
+  let ending = false;
+  const redis = connection(url, {
+    maxRetriesPerRequest: null,
+    retryStrategy: attempt => (ending ? null : pause(attempt)),
+  });
+  // BullMQ makes a second one for its blocking command.
   const connections = [redis];
   const duplicate = redis.duplicate.bind(redis);
   redis.duplicate = override => {
@@ -199,8 +206,9 @@ export function startWorker(
     concurrency: options.concurrency,
     lockDuration: lease,
     stalledInterval: lease,
-    // In seconds: an idle worker asks so often, and lingers so long when it is closed while Redis is away.
+    // In seconds and milliseconds: what an idle and a failed question for work may delay the end.
     drainDelay: 1,
+    runRetryDelay: 1_000,
     // However often a worker dies with it, the debt remains.
     maxStalledCount: Number.MAX_SAFE_INTEGER,
     settings: { backoffStrategy: attempt => Math.min(firstPause * 2 ** (attempt - 1), longestPause) },
@@ -216,17 +224,19 @@ export function startWorker(
   });
   const aborted = Promise.withResolvers<void>();
   const drained = async () => {
+    ending = true;
     await worker.pause(true);
     while (running.size > 0) await Promise.allSettled(running);
-    // A payment that an absent Redis cannot record is made again later: BullMQ would wait for it without end.
-    const closed = worker.close(redis.status !== 'ready');
-    await Promise.race([closed, delay(ANSWER, undefined, { ref: false })]);
+    await Promise.all(connections.map(readyOrEnded));
+    // A payment that Redis does not record now is made again later.
+    await Promise.race([worker.close(), delay(ANSWER, undefined, { ref: false })]);
   };
   const cut = () => {
     for (const each of connections) if (each.status !== 'end') each.disconnect();
   };
   return {
     abort() {
+      ending = true;
       void worker.close(true);
       cut();
       aborted.resolve();
@@ -236,6 +246,14 @@ export function startWorker(
       cut();
     },
   };
+}
+
+async function readyOrEnded(redis: Redis): Promise<void> {
+  if (redis.status === 'ready' || redis.status === 'end') return;
+  await new Promise<void>(resolve => {
+    redis.once('ready', () => resolve());
+    redis.once('end', () => resolve());
+  });
 }
 
 async function payable(pay: (debt: Debt) => Promise<void>, debt: Debt): Promise<void> {

@@ -34,8 +34,8 @@ interface Line {
   readonly smtp: SMTPConnection;
   /** Resolves after EHLO. */
   readonly ready: Promise<void>;
-  /** Never resolves; rejects when the connection ends: nodemailer leaves some callbacks uncalled then. */
-  readonly ended: Promise<never>;
+  /** Calls back when the connection ends, with the reason, until `stop` is called: nodemailer leaves some callbacks uncalled. */
+  onEnd(callback: (reason: Error) => void): { stop(): void };
 }
 
 /** How far the message has got. */
@@ -44,6 +44,8 @@ interface Progress {
   /** All of it was taken from us: the final dot follows. */
   finished: boolean;
   failure?: { readonly error: unknown };
+  /** The 4xx reply to a recipient, for which the others wait as well. */
+  putOff?: string;
 }
 
 /**
@@ -64,7 +66,6 @@ export function keeperAt(address: KeeperAddress, options: KeeperOptions): Keeper
       if (take(line)) hangUp(line);
     }, options.timeouts?.idle ?? 5_000);
     idle.set(line, timer);
-    line.ended.catch(() => take(line));
   }
 
   function take(line: Line | undefined): Line | undefined {
@@ -103,14 +104,22 @@ export function keeperAt(address: KeeperAddress, options: KeeperOptions): Keeper
           if (progress.begun || signal?.aborted) throw error;
         }
       }
-      return over(dial(address, options));
+      const fresh = dial(address, options);
+      fresh.onEnd(() => take(fresh));
+      return over(fresh);
     },
 
     async [Symbol.asyncDispose]() {
       disposed = true;
       const lines = [...idle.keys()];
-      for (const line of lines) if (take(line)) hangUp(line);
-      await Promise.allSettled(lines.map(line => line.ended));
+      await Promise.all(
+        lines.map(line => {
+          take(line);
+          const ended = new Promise<unknown>(line.onEnd);
+          hangUp(line);
+          return ended;
+        }),
+      );
     },
   };
 }
@@ -140,27 +149,29 @@ function dial(address: KeeperAddress, { name, timeouts }: KeeperOptions): Line {
   smtp.on('error', error => {
     reason = error;
   });
-  const ended = new Promise<never>((_, reject) => {
+  const onEnd: Line['onEnd'] = callback => {
     // after the callbacks that nodemailer does call: they know more
-    smtp.once('end', () => setImmediate(() => reject(reason)));
-  });
-  const connected = new Promise<void>((resolve, reject) => {
+    const later = () => setImmediate(() => callback(reason));
+    smtp.once('end', later);
+    return { stop: () => smtp.off('end', later) };
+  };
+  const ready = new Promise<void>((resolve, reject) => {
+    onEnd(reject);
     smtp.connect(error => (error ? reject(error) : resolve()));
   });
-  const ready = Promise.race([connected, ended]);
-  for (const promise of [ended, connected, ready]) promise.catch(() => {});
-  return { smtp, ready, ended };
+  ready.catch(() => {});
+  return { smtp, ready, onEnd };
 }
 
-function hangUp({ smtp, ended }: Line): void {
-  smtp.quit();
+function hangUp({ smtp, onEnd }: Line): void {
   const timer = setTimeout(() => smtp.close(), FAREWELL);
-  ended.catch(() => clearTimeout(timer));
+  onEnd(() => clearTimeout(timer));
+  smtp.quit();
 }
 
 /** One transaction. After anything but a 2xx the connection is closed: nodemailer neither resets nor ends a transaction. */
 async function transact(
-  { smtp, ended }: Line,
+  { smtp, onEnd }: Line,
   envelope: SmtpEnvelope,
   message: AsyncIterable<Buffer>,
   progress: Progress,
@@ -169,13 +180,17 @@ async function transact(
   const to = [...new Map(envelope.to.map(one => [mailboxKey(one), one])).values()];
   // nodemailer keeps its notes in the object it is given; `rejectedErrors` is the truth about single recipients
   const notes: Partial<SMTPConnectionEnvelope> = { from: envelope.from ?? '', to, use8BitMime: true };
-  const stream = Readable.from(watched(message, progress, smtp));
+  const stream = Readable.from(watched(message, progress, smtp, notes));
   stream.on('error', () => {});
-  const sending = new Promise<string>((resolve, reject) => {
-    smtp.send(notes, stream, (error, info) => (error ? reject(error) : resolve(info.response)));
-  });
   try {
-    const response = await Promise.race([sending, ended]);
+    const response = await new Promise<string>((resolve, reject) => {
+      const watch = onEnd(reject);
+      smtp.send(notes, stream, (error, info) => {
+        watch.stop();
+        if (error) reject(error);
+        else resolve(info.response);
+      });
+    });
     if (!progress.finished) throw new Error(`answer before the end of the message: ${response}`);
     // over LMTP only the last reply is kept: it may be a refusal, or speak of another recipient
     const own = !smtp.options.lmtp || (notes.accepted?.length === 1 && response.startsWith('2'));
@@ -184,12 +199,13 @@ async function transact(
   } catch (error) {
     smtp.close();
     stream.destroy();
+    const refusals = notes.rejectedErrors ?? [];
+    if (progress.putOff !== undefined) return answersOf(envelope, refusals, parseReply(progress.putOff));
     const { code, command, response, responseCode } = error as SMTPError;
     const isAnswer = response !== undefined && (code === 'EENVELOPE' || code === 'EMESSAGE');
     // 421 before the message says that the connection is over, not what becomes of the message
     if (progress.failure || !isAnswer || (responseCode === 421 && !progress.begun)) throw error;
-    const each = command === 'MAIL FROM' ? [] : (notes.rejectedErrors ?? []);
-    return answersOf(envelope, each, parseReply(response));
+    return answersOf(envelope, command === 'MAIL FROM' ? [] : refusals, parseReply(response));
   }
 }
 
@@ -197,10 +213,17 @@ async function* watched(
   message: AsyncIterable<Buffer>,
   progress: Progress,
   smtp: SMTPConnection,
+  notes: Partial<SMTPConnectionEnvelope>,
 ): AsyncGenerator<Buffer> {
   // nodemailer takes a 2xx to DATA for a 354; what follows would be read as commands
   const reply = smtp.lastServerResponse;
   if (reply === false || !reply.startsWith('354')) throw new Error(`unexpected reply to DATA: ${reply}`);
+  // one reply to the dot cannot tell our client that some have the message and others shall be tried again
+  const putOff = notes.rejectedErrors?.find(({ responseCode = 0 }) => responseCode < 500);
+  if (putOff !== undefined && !smtp.options.lmtp) {
+    progress.putOff = putOff.response ?? '';
+    throw new Error('a recipient was put off');
+  }
   progress.begun = true;
   try {
     yield* message;
@@ -229,9 +252,11 @@ function parseReply(response: string): Said {
   const lines = response
     .split(/\r?\n/)
     .map(line => /^(\d{3})(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*))?$/.exec(line) ?? []);
+  const codes = new Set(lines.map(([, code]) => code));
   const enhanced = lines.find(([, , status]) => status !== undefined)?.[2];
   return {
-    code: Number(lines.at(-1)?.[1] ?? 0),
+    // lines that do not agree decide nothing
+    code: codes.size === 1 ? Number(lines[0]?.[1] ?? 0) : 0,
     ...(enhanced !== undefined && { enhanced }),
     text: lines
       .map(([, , , text = '']) => text.trim())

@@ -129,6 +129,7 @@ export async function listen(door: Door, options: ListenerOptions, events: Event
 
   /** The replies to one message, once the final dot is in: a refusal that precedes it desynchronises the client. */
   async function message(connection: Connection, stream: SMTPServerDataStream): Promise<readonly Reply[]> {
+    const began = performance.now();
     const view = viewOf(connection);
     const envelope = { from: connection.from, to: [...connection.to.values()] };
     const toAll = (reply: Reply) => (protocol === 'lmtp' ? envelope.to.map(() => reply) : [reply]);
@@ -154,6 +155,13 @@ export async function listen(door: Door, options: ListenerOptions, events: Event
     clearTimeout(timer);
     if (stream.sizeExceeded) replies = toAll(tooBig);
     for (const reply of replies) if (reply.code >= 400) events.refused(point, view, reply);
+    const taken = replies.filter(({ code }) => code < 400);
+    const [first] = taken;
+    if (first !== undefined) {
+      const recipients = protocol === 'lmtp' ? taken.length : envelope.to.length;
+      const ms = Math.round(performance.now() - began);
+      events.accepted(point, view, { text: first.text, recipients, size: stream.byteLength, ms });
+    }
     return replies;
   }
 
@@ -167,9 +175,11 @@ export async function listen(door: Door, options: ListenerOptions, events: Event
   const port = typeof bound === 'object' && bound !== null ? bound.port : options.port;
   events.listening(point, address, port);
 
+  let closed: Promise<void> | undefined;
   /** Resolves when every socket is closed. */
   function stopListening(): Promise<void> {
-    const closed = new Promise<void>(resolve => server.server.close(() => resolve()));
+    draining = true;
+    closed ??= new Promise(resolve => server.server.close(() => resolve()));
     for (const socket of server._pendingSockets.values()) socket.destroy();
     return closed;
   }
@@ -177,10 +187,9 @@ export async function listen(door: Door, options: ListenerOptions, events: Event
   return {
     port,
     drain() {
-      draining = true;
-      const closed = stopListening();
+      const gone = stopListening();
       for (const connection of connections.values()) if (!connection.busy) connection.cut(closing);
-      return closed;
+      return gone;
     },
     updateCertificate(certificate) {
       // smtp-server forgets its old certificate before it looks at the new one
@@ -188,10 +197,9 @@ export async function listen(door: Door, options: ListenerOptions, events: Event
       server.updateSecureContext({ ...certificate });
     },
     async [Symbol.asyncDispose]() {
-      draining = true;
-      const closed = stopListening();
+      const gone = stopListening();
       for (const connection of connections.values()) connection.drop();
-      await closed;
+      await gone;
     },
   };
 }

@@ -18,7 +18,6 @@ export async function runDaemon(file: string, start: typeof startApp): Promise<v
     process.removeListener(signal, stop).kill(process.pid, signal);
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
-  const starting = start(config, { drain: drain.signal, abort: abort.signal });
 
   // One reload at a time, in the order of the signals; those that come before the start wait for it.
   let reloads = Promise.resolve();
@@ -26,6 +25,7 @@ export async function runDaemon(file: string, start: typeof startApp): Promise<v
     reloads = reloads.then(async () => reload(await starting, config, file)).catch(() => {});
   };
   process.on('SIGHUP', hangUp);
+  const starting = start(config, { drain: drain.signal, abort: abort.signal });
   try {
     await using app = await starting;
     if (!drain.signal.aborted) await tellReady();

@@ -38,7 +38,7 @@ function exampleLines(key: Key): string[] {
     schema.default !== undefined && !schema.properties && !isDefault && `Default: ${inline(schema.default)}.`,
     gapOf(path),
   ];
-  const commentedOut = leftOut(key, value);
+  const commentedOut = leftOut(key);
   return [
     ...wrapped(remarks.filter(Boolean).join(' ')).map(line => `# ${line}`),
     ...lines.map(line => (commentedOut ? `#${line}` : line)),
@@ -50,9 +50,11 @@ function exampleValue({ path, schema }: Key): unknown {
 }
 
 /** Whether the file loads only, or says the same, without the key. */
-function leftOut({ path, schema, required }: Key, value: unknown): boolean {
-  const refused = unsupported.some(row => row.key === path && row.refused(value ?? {}));
-  return refused || (!required && !schema.properties && schema.default === undefined);
+function leftOut(key: Key): boolean {
+  const { path, schema, required } = key;
+  const value = exampleValue(key) ?? {};
+  if (unsupported.some(row => row.key === path && row.refused(value))) return true;
+  return schema.properties ? keysOf(schema, path).every(leftOut) : !required && schema.default === undefined;
 }
 
 /** JSON Schema (2020-12) of the file as it is written, for editors. */

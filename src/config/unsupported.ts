@@ -48,6 +48,11 @@ export const unsupported: readonly Unsupported[] = [
     why: 'only relay is in this version; write auth: relay',
   },
   {
+    key: 'access.trustedNetworks',
+    refused: written,
+    why: 'XCLIENT and XFORWARD are not in this version; remove the line',
+  },
+  {
     key: 'access.onFormalException',
     refused: value => value === 'receipt-only',
     why: 'receipt-only is not in this version; write refuse',
@@ -71,6 +76,11 @@ export const unsupported: readonly Unsupported[] = [
     key: 'timeouts.secondNotice',
     refused: written,
     why: 'the 24 hour notice is not in this version; remove the line',
+  },
+  {
+    key: 'timeouts.idle',
+    refused: written,
+    why: 'giving up idle mail is not in this version (the MTA does, by its queue lifetime); remove the line',
   },
 ];
 

@@ -1,6 +1,6 @@
 // `pecd demo`: two providers on loopback, one story, every message of it checked; then nothing is left
 import { once } from 'node:events';
-import { copyFile, mkdir, mkdtemp } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { temporaryFolder } from './folders.ts';
@@ -33,12 +33,22 @@ export async function demo(options: DemoOptions): Promise<number> {
     await perform(options, interrupt.signal);
     return 0;
   } catch (trouble) {
-    if (trouble === interrupt.signal.reason) return 130;
-    process.stderr.write(`The demo failed.\n${(trouble as Error).message}\n`);
+    const troubles = unfolded(trouble).filter(one => one !== interrupt.signal.reason);
+    if (troubles.length === 0) return 130;
+    process.stderr.write(
+      `The demo failed.\n${troubles.map(one => `${(one as Error).message}\n`).join('\n')}`,
+    );
     return 1;
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
   }
+}
+
+/** What went wrong first, and what went wrong while all was taken down. */
+function unfolded(trouble: unknown): readonly unknown[] {
+  return trouble instanceof SuppressedError
+    ? [...unfolded(trouble.suppressed), ...unfolded(trouble.error)]
+    : [trouble];
 }
 
 async function perform({ json, out, keep }: DemoOptions, interrupted: AbortSignal): Promise<void> {
@@ -53,12 +63,15 @@ async function perform({ json, out, keep }: DemoOptions, interrupted: AbortSigna
 
   await using folder = await temporaryFolder('pecd-demo');
   await using network = await startNetwork(folder.path);
+  interrupted.throwIfAborted();
   tell({ type: 'scene', text: 'Two providers are up, Alfa PEC and Beta PEC: pecd, Postfix, Dovecot each' });
   const keepCopy = async (arrival: Arrival): Promise<string> => {
     if (copies === undefined) return arrival.file;
     const number = String(messages.length + 1).padStart(2, '0');
     const file = join(copies, `${number}-${arrival.kind}-${arrival.mailbox}.eml`);
     await copyFile(arrival.file, file);
+    // For whoever ran sudo, too.
+    await chmod(file, 0o644);
     messages.push({ ...arrival, file });
     return file;
   };
@@ -87,9 +100,10 @@ async function perform({ json, out, keep }: DemoOptions, interrupted: AbortSigna
 
 /** Absolute; made if missing. */
 async function folderForCopies(wanted: string | undefined): Promise<string> {
-  if (wanted === undefined) return mkdtemp(join(tmpdir(), 'pecd-demo-mail-'));
-  await mkdir(wanted, { recursive: true });
-  return resolve(wanted);
+  const folder = wanted === undefined ? await mkdtemp(join(tmpdir(), 'pecd-demo-mail-')) : resolve(wanted);
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o755);
+  return folder;
 }
 
 async function endOfLog({ daemon: { program } }: Member): Promise<string> {

@@ -37,7 +37,8 @@ export async function startDovecot({ folder, accounts, ports }: DovecotPlan): Pr
   await mkdir(mail, { recursive: true });
   await run('chown', [`${MAIL_USER}:${MAIL_USER}`, mail]);
   const configuration = join(folder, 'dovecot.conf');
-  await writeFile(configuration, configurationOf(folder, ports));
+  const { stdout: version } = await run('dovecot', ['--version']);
+  await writeFile(configuration, configurationOf(folder, version, ports));
   const users = accounts.map(({ address, password }) => `${address}:{PLAIN}${password}::::::\n`);
   await writeFile(join(folder, 'users'), users.join(''));
   const server = new Server({
@@ -56,29 +57,19 @@ export function maildirOf(folder: string, address: string): string {
   return join(folder, 'mail', address, 'Maildir');
 }
 
-function configurationOf(folder: string, { lmtp, imap, auth }: DovecotPorts): string {
-  return `base_dir = ${folder}/run
+function configurationOf(folder: string, version: string, { lmtp, imap, auth }: DovecotPorts): string {
+  return `${version.startsWith('2.3.') ? dialect23(folder) : dialect24(folder)}
+base_dir = ${folder}/run
 state_dir = ${folder}/state
 log_path = /dev/stderr
 protocols = imap lmtp
 listen = 127.0.0.1
 ssl = no
-disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_failure_delay = 0
-mail_location = maildir:~/Maildir
 mail_uid = ${MAIL_USER}
 mail_gid = ${MAIL_USER}
 first_valid_uid = 1
-passdb {
-  driver = passwd-file
-  args = ${folder}/users
-}
-userdb {
-  driver = passwd-file
-  args = ${folder}/users
-  default_fields = home=${folder}/mail/%u
-}
 service imap-login {
   inet_listener imap {
     port = ${imap}
@@ -98,4 +89,37 @@ service auth {
   }
 }
 `;
+}
+
+/** What Dovecot 2.3 (Debian 12) says in words of its own. */
+function dialect23(folder: string): string {
+  return `disable_plaintext_auth = no
+mail_location = maildir:~/Maildir
+passdb {
+  driver = passwd-file
+  args = ${folder}/users
+}
+userdb {
+  driver = passwd-file
+  args = ${folder}/users
+  default_fields = home=${folder}/mail/%u
+}`;
+}
+
+/** The same for 2.4 (Debian 13), which wants its version first. */
+function dialect24(folder: string): string {
+  return `dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = ~/Maildir
+passdb passwd-file {
+  passwd_file_path = ${folder}/users
+}
+userdb passwd-file {
+  passwd_file_path = ${folder}/users
+  fields {
+    home:default = ${folder}/mail/%{user}
+  }
+}`;
 }

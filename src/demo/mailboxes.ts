@@ -7,12 +7,12 @@ import { field, firstOf, parseHeader } from '../pec/header.ts';
 export interface Arrival {
   readonly at: Date;
   readonly mailbox: string;
-  /** Path in the maildir. */
-  readonly file: string;
   /** The value of X-Ricevuta or X-Trasporto; `ordinary` for mail that has neither. */
   readonly kind: string;
   /** Decoded. */
   readonly subject: string;
+  /** Path of the message. */
+  readonly file: string;
 }
 
 /** `maildirs` by address. Each call resolves to what came since the call before, oldest first. */
@@ -53,8 +53,8 @@ async function arrivalOf(mailbox: string, file: string): Promise<Arrival> {
   return {
     at: mtime,
     mailbox,
-    file,
     kind: firstOf(header, field.receipt) ?? firstOf(header, field.transport) ?? 'ordinary',
     subject: decodeWords(firstOf(header, field.subject) ?? ''),
+    file,
   };
 }

@@ -36,6 +36,11 @@ export class Server implements AsyncDisposable {
     this.program = program;
   }
 
+  /** Of the program while it runs. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   /** Resolves when the program is ready; rejects with the end of its log if it ends before, or takes too long. */
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.program.name} runs already`);

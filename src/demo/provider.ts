@@ -111,7 +111,8 @@ export function daemonOf(name: string, configuration: string, log: string): Serv
   return new Server({
     name: `pecd of ${name}`,
     command: process.execPath,
-    args: [MAIN, 'run', '-c', configuration],
+    // The flag is that of the first line of main.ts, which an installed pecd is started by.
+    args: ['--max-semi-space-size=2', MAIN, 'run', '-c', configuration],
     log,
     isReady: said => said.includes('"event":"ready"'),
   });

@@ -46,6 +46,8 @@ export async function startSink({ folder, port, domain }: SinkPlan): Promise<Asy
       }
     },
   });
+  // A client that breaks off is its own trouble; a port that is taken rejects below.
+  server.on('error', () => {});
   const listening = once(server.server, 'listening');
   server.listen(port, '127.0.0.1');
   await listening;

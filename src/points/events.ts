@@ -1,6 +1,5 @@
 // Operational events: what an administrator sees in the log and counts in the metrics. Telling one never throws
 import type { Debt } from '../pec/receipts.ts';
-import type { PecMsgid } from '../pec/values.ts';
 import type { JournalLine, Reply } from './custody.ts';
 import type { Session } from './ports.ts';
 
@@ -11,17 +10,16 @@ export interface Events {
   connectionOpened(point: PointName, sessionId: string): void;
   connectionClosed(point: PointName, sessionId: string): void;
   authFailed(point: PointName, sessionId: string, login: string): void;
-  /** A 4xx or 5xx that went to the peer. The listener tells it, whatever made the refusal. */
+  /** A 4xx or 5xx for the peer. The listener tells it, whoever refused. */
   refused(point: PointName, session: Session, reply: Reply): void;
-  /** A message was taken, `ms` after the first byte of its DATA. The door tells it. */
+  /** A message was taken. The listener tells it: `text` of the reply, `ms` from DATA to the reply, `size` in bytes. */
   accepted(
     point: PointName,
     session: Session,
     message: {
-      readonly pecMsgid?: PecMsgid;
+      readonly text: string;
       readonly recipients: number;
-      /** In bytes. */
-      readonly size?: number;
+      readonly size: number;
       readonly ms: number;
     },
   ): void;

@@ -28,7 +28,8 @@ export interface Door {
 /** Who takes a message off our hands: the MTA (SMTP) or the mail store (LMTP). */
 export interface Keeper {
   /**
-   * One answer per recipient of `envelope.to`, in that order. Over SMTP those accepted at RCPT share the reply to the final dot.
+   * One answer per recipient of `envelope.to`, in that order. Over SMTP those accepted at RCPT share the reply to the final dot,
+   * and a 4xx for one of them is the answer to all: the message is not sent.
    * If `message` throws, or `signal` aborts, the connection is cut before the final dot and the promise rejects.
    * Rejects as well when the keeper cannot be reached or falls silent after the dot: then nobody knows.
    */

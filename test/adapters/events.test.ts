@@ -18,7 +18,7 @@ it('one line and one metric for each', async () => {
   events.connectionClosed('access', 's2');
   events.authFailed('access', 's1', 'anna');
   events.refused('access', session, { code: 550, text: '5.7.1 no\nway' });
-  events.accepted('access', session, { recipients: 2, size: 100, ms: 30 });
+  events.accepted('access', session, { text: '2.0.0 Ok', recipients: 2, size: 100, ms: 30 });
   events.trouble('access listener', new TypeError('bug'), 's1');
   events.trouble('access listener', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
   events.receiptSent('accettazione', 40);

@@ -87,11 +87,15 @@ function start(trouble: (debt: Debt, attempt: number) => unknown = () => {}, url
 }
 
 async function restart(): Promise<void> {
-  const back = once(redis, 'ready');
   await server.start();
-  await back;
+  await until('it answers', answers);
 }
 
+const answers = () =>
+  redis.ping().then(
+    () => true,
+    () => false,
+  );
 const numbers = (debts: readonly Debt[]) =>
   debts.map(({ messageId }) => Number(/\d+/.exec(messageId)?.[0])).sort();
 const owed = async () => (await book.list('owed')).length;
@@ -175,12 +179,7 @@ describe('a Redis that is away', () => {
       assert.rejects(book.book([debt(1)]), /timed out/),
     ]);
     server.thaw();
-    await until('it answers', () =>
-      book.ready().then(
-        () => true,
-        () => false,
-      ),
-    );
+    await until('it answers', answers);
     await book.book([debt(1)]);
     assert.equal(await owed(), 1);
   });

@@ -133,6 +133,7 @@ describe('SMTP: one message', () => {
       ['250', { code: 250, text: '' }],
       ['250 2.0.0', { code: 250, enhanced: '2.0.0', text: '' }],
       ['2 what', { code: 0, text: '' }],
+      ['250-2.0.0 fine\r\n550 or not', { code: 0, enhanced: '2.0.0', text: 'fine or not' }],
     ] as const) {
       const answers = await delivering(async peer => {
         await greet(peer);
@@ -228,6 +229,22 @@ describe('refused', () => {
       );
     });
   }
+
+  it('one recipient put off among others: all are put off, and the message is not sent', async () => {
+    const answers = await delivering(
+      async peer => {
+        await greet(peer);
+        await envelope(peer, '250 ok', '250 ok', '450 4.2.0 busy', '550 5.1.1 unknown', '354 go on');
+        await peer.closed();
+      },
+      to(B, C, D),
+    );
+    assert.deepEqual(answers, [
+      { recipient: B, code: 450, enhanced: '4.2.0', text: 'busy' },
+      { recipient: C, code: 450, enhanced: '4.2.0', text: 'busy' },
+      { recipient: D, code: 550, enhanced: '5.1.1', text: 'unknown' },
+    ]);
+  });
 
   it('in mid-message: the refusal counts, and the rest is not sent', async () => {
     const answers = await delivering(
@@ -521,6 +538,23 @@ describe('connections', () => {
       assert.equal(answer?.code, 250);
       assert.equal(server.connections(), 2);
     }
+  });
+
+  it('on which something was refused are not used again: a transaction may still be open there', async () => {
+    await using server = await scripted(async (peer, connection) => {
+      await greet(peer);
+      if (connection === 2) {
+        await one(peer);
+        await peer.expect(/^QUIT$/);
+      } else {
+        await envelope(peer, '250 ok', '550 5.1.1 no', '554 5.5.1 no recipients');
+        await peer.closed();
+      }
+    });
+    await using client = keeper(at(server));
+    assert.equal((await client.deliver(to(B), hello()))[0]?.code, 550);
+    assert.equal((await client.deliver(to(C), hello()))[0]?.code, 250);
+    assert.equal(server.connections(), 2);
   });
 
   it('that break once the message has begun are not: it might come twice', async () => {

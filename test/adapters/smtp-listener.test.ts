@@ -327,6 +327,13 @@ describe('size (RFC 1870)', () => {
     await talk(peer, ['NOOP', /^250 /]);
   });
 
+  it('is over the limit even for a door that had another reason to refuse', async () => {
+    const message = () => Promise.reject(new Refusal('keeperBusy'));
+    const { port } = await started(recordingDoor({ message }), { maxSize: 1000 });
+    await using peer = await greeted(port);
+    await talk(peer, MAIL, RCPT, DATA, [`${'x'.repeat(999)}\r\n.`, /^552 5\.3\.4 /]);
+  });
+
   it('far over the limit the connection is cut before the dot', async () => {
     const { port } = await started(recordingDoor(), { maxSize: 1000 });
     await using peer = await greeted(port);
@@ -485,6 +492,15 @@ describe('time limits', { concurrency: true }, () => {
       await peer.closed();
     } finally {
       clearInterval(drip);
+    }
+  });
+
+  it('a slow client that keeps to the time of each command may stay', async () => {
+    const { port } = await started(recordingDoor(), { idleTimeout: 400 });
+    await using peer = await greeted(port);
+    for (let i = 0; i < 4; i++) {
+      await new Promise(resolve => setTimeout(resolve, 150));
+      await talk(peer, ['NOOP', /^250 /]);
     }
   });
 

@@ -174,7 +174,7 @@ const bad: Record<string, { yaml: string | Buffer; lines: string[] }> = {
     lines: ['FILE:14: incoming.ordinaryMail: must be reject or accept'],
   },
   'notations that are none': {
-    yaml: `${LEAST}timeouts: {idle: 24}
+    yaml: `${LEAST}journal: {retention: 30}
 delivery:
   listen: [{address: 127.0.0, port: 65536}]
   mailStore: smtp://127.0.0.1:24
@@ -182,7 +182,7 @@ receipts: {relay: 127.0.0.1}
 redis: {url: 'http://127.0.0.1:6379'}
 `,
     lines: [
-      'FILE:14: timeouts.idle: not a duration: write 3s, 30m, 12h, 7d or 30 months',
+      'FILE:14: journal.retention: not a duration: write 3s, 30m, 12h, 7d or 30 months',
       'FILE:16: delivery.listen[0].address: not an address: write an IP address or a host name',
       'FILE:16: delivery.listen[0].port: must be at most 65535',
       'FILE:17: delivery.mailStore: not a mail store: write lmtp://HOST:PORT or lmtp:unix:/PATH',
@@ -220,10 +220,11 @@ redis: {url: 'http://127.0.0.1:6379'}
 access:
   listen: [{address: 127.0.0.1, port: 587}]
   auth: dovecot:unix:/run/dovecot/auth-client
+  trustedNetworks: [10.0.0.0/8]
   onFormalException: receipt-only
 antivirus: {clamd: 'tcp://127.0.0.1:3310'}
 journal: {timestampUrl: 'https://tsa.example/'}
-timeouts: {firstNotice: 12h, secondNotice: 24h}
+timeouts: {firstNotice: 12h, secondNotice: 24h, idle: 24h}
 `,
     lines: [
       'FILE:8: signing.key: PKCS#11 tokens are not in this version; name a PEM file',
@@ -232,11 +233,13 @@ timeouts: {firstNotice: 12h, secondNotice: 24h}
       'FILE:14: directory.source: fetching the directory is not in this version; name an LDIF file',
       'FILE:15: redis.url: Redis Sentinel and Cluster are not in this version; name one server',
       'FILE:18: access.auth: only relay is in this version; write auth: relay',
-      'FILE:19: access.onFormalException: receipt-only is not in this version; write refuse',
-      'FILE:20: antivirus: virus scanning is not in this version; remove the section to say that you accept that',
-      'FILE:21: journal.timestampUrl: time stamps are not in this version; remove the line',
-      'FILE:22: timeouts.firstNotice: the 12 hour notice is not in this version; remove the line',
-      'FILE:22: timeouts.secondNotice: the 24 hour notice is not in this version; remove the line',
+      'FILE:19: access.trustedNetworks: XCLIENT and XFORWARD are not in this version; remove the line',
+      'FILE:20: access.onFormalException: receipt-only is not in this version; write refuse',
+      'FILE:21: antivirus: virus scanning is not in this version; remove the section to say that you accept that',
+      'FILE:22: journal.timestampUrl: time stamps are not in this version; remove the line',
+      'FILE:23: timeouts.firstNotice: the 12 hour notice is not in this version; remove the line',
+      'FILE:23: timeouts.secondNotice: the 24 hour notice is not in this version; remove the line',
+      'FILE:23: timeouts.idle: giving up idle mail is not in this version (the MTA does, by its queue lifetime); remove the line',
     ],
   },
   'a key twice': {
