@@ -16,7 +16,10 @@ interface Room {
 const nothing = /^(?!)/;
 const rules: Record<string, Room> = {
   pec: { rooms: [], outside: nothing },
-  mime: { rooms: ['pec'], outside: /^(node:crypto|node:stream(\/promises)?|mailsplit|nodemailer\/lib\/(qp|mime-funcs))$/ },
+  mime: {
+    rooms: ['pec'],
+    outside: /^(node:crypto|node:stream(\/promises)?|mailsplit|nodemailer\/lib\/(qp|mime-funcs))$/,
+  },
   smime: { rooms: ['pec'], outside: /^(node:crypto|node:util|node-forge)$/ },
   points: { rooms: ['pec', 'mime', 'smime'], outside: /^node:crypto$/ },
   adapters: { rooms: ['points', 'pec', 'mime', 'smime'], outside: /./ },

@@ -76,7 +76,9 @@ test('§2.2.1 a submission becomes a transport envelope, and an acceptance is ow
   const [kept] = at.kept;
   assert.deepEqual([kept?.from, kept?.to], [anna, [bruno, carla]]);
   const pecMsgid = header(kept?.bytes ?? assert.fail(), 'Message-ID')?.slice(1, -1);
-  assert.ok(kept?.bytes.includes(submission.replace('<client-1@alfa.example>', `<${pecMsgid}>`).slice(0, 60)));
+  assert.ok(
+    kept?.bytes.includes(submission.replace('<client-1@alfa.example>', `<${pecMsgid}>`).slice(0, 60)),
+  );
   assert.ok(kept?.bytes.includes('\r\n\r\nTesto\r\n..con un punto\r\n--pec1\r\n'));
   assert.deepEqual(
     at.lines.map(({ event }) => event),
