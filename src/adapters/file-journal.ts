@@ -29,6 +29,9 @@ interface Waiting {
   reject(trouble: unknown): void;
 }
 
+/** In milliseconds: nobody delivers a message again so long after the first time. */
+const REDELIVERY = 14 * 24 * 3600 * 1000;
+
 const DAY_FILE = /^\d{4}-\d\d-\d\d\.jsonl$/;
 
 /**
@@ -42,6 +45,8 @@ export async function openJournal(directory: string, options: JournalOptions = {
   let waiting: Waiting[] = [];
   let committing: Promise<void> | undefined;
   let closed = false;
+  /** The file to begin with when debts are looked for: all those before it are settled for good. */
+  let since = '';
 
   async function commit(): Promise<void> {
     while (waiting.length > 0) {
@@ -60,7 +65,7 @@ export async function openJournal(directory: string, options: JournalOptions = {
   }
 
   async function append(text: string): Promise<void> {
-    const name = `${new Date(now()).toISOString().slice(0, 10)}.jsonl`;
+    const name = fileOf(now());
     if (file?.name !== name) {
       await close();
       file = { name, handle: await openDay(directory, name) };
@@ -75,15 +80,15 @@ export async function openJournal(directory: string, options: JournalOptions = {
     await old?.handle.close();
   }
 
-  async function* records(): AsyncIterable<JournalRecord> {
-    const names = (await readdir(directory)).filter(name => DAY_FILE.test(name)).sort();
-    for (const name of names) {
+  async function* records(first = ''): AsyncIterable<{ name: string; record: JournalRecord }> {
+    const names = (await readdir(directory)).filter(name => DAY_FILE.test(name) && name >= first);
+    for (const name of names.sort()) {
       await using handle = await open(join(directory, name), 'r');
       let number = 0;
       for await (const text of handle.readLines()) {
         number += 1;
         const record = parsed(text);
-        if (record !== undefined) yield record;
+        if (record !== undefined) yield { name, record };
         else if (text !== '') unreadable(name, number);
       }
     }
@@ -99,20 +104,28 @@ export async function openJournal(directory: string, options: JournalOptions = {
     },
 
     async *unsettled() {
-      const open = new Map<string, Debt>();
-      for await (const { debts = [], paid } of records()) {
-        for (const debt of debts) if (!open.has(debtKey(debt))) open.set(debtKey(debt), debt);
-        if (paid !== undefined) open.delete(paid);
+      const open = new Map<string, { readonly debt: Debt; readonly name: string }>();
+      for await (const { name, record } of records(since)) {
+        for (const debt of record.debts ?? []) {
+          const key = debtKey(debt);
+          if (!open.has(key)) open.set(key, { debt, name });
+        }
+        if (record.paid !== undefined) open.delete(record.paid);
       }
-      if (open.size === 0) return;
       // Once more, because a debt found again (a redelivery) after it was paid has its sent line before it.
-      for await (const { paid } of records()) if (paid !== undefined) open.delete(paid);
-      yield* open.values();
+      if (open.size > 0) {
+        for await (const { record } of records(since))
+          if (record.paid !== undefined) open.delete(record.paid);
+      }
+      const [oldest] = open.values();
+      const recent = fileOf(now() - REDELIVERY);
+      since = oldest !== undefined && oldest.name < recent ? oldest.name : recent;
+      for (const { debt } of open.values()) yield debt;
     },
 
     async *orphans() {
       const open = new Map<string, JournalRecord>();
-      for await (const record of records()) {
+      for await (const { record } of records()) {
         if (record.event === 'intent') open.set(record.transaction, record);
         else open.delete(record.transaction);
       }
@@ -125,6 +138,11 @@ export async function openJournal(directory: string, options: JournalOptions = {
       await close();
     },
   };
+}
+
+/** The file of the UTC day of `time`, in milliseconds since 1970. */
+function fileOf(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 10)}.jsonl`;
 }
 
 /** The day's file, ready to append: its directory entry is on disk, and a line that a failure tore is ended. */

@@ -1,7 +1,7 @@
 // The debt book: a job in Redis (BullMQ) for every receipt we owe, paid by a worker that does not give up on trouble
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Job, type JobType, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { type JobType, Queue, UnrecoverableError, Worker } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import { type Debt, debtKey } from '../pec/receipts.ts';
 import type { Events } from '../points/events.ts';
@@ -30,16 +30,12 @@ export function connectRedis(url: string): Redis {
   });
 }
 
-/** In milliseconds, before a connection is tried again. */
-function pause(attempt: number): number {
-  return Math.min(attempt * 100, ANSWER);
-}
+/** In milliseconds: the pause before a connection is tried again. */
+const pause = (attempt: number) => Math.min(attempt * 100, ANSWER);
 
 function connection(url: string, options: ConnectionOptions): Redis {
-  const bounded: ConnectionOptions = { retryStrategy: pause, ...options };
-  const redis = url.startsWith('unix:')
-    ? new Redis({ ...bounded, ...socketOf(url) })
-    : new Redis(url, bounded);
+  const all: ConnectionOptions = { retryStrategy: pause, ...options };
+  const redis = url.startsWith('unix:') ? new Redis({ ...all, ...socketOf(url) }) : new Redis(url, all);
   // Whoever asks hears of it, and it reconnects by itself; without a listener the event would end the process.
   return redis.on('error', () => {});
 }
@@ -128,28 +124,21 @@ export function openDebtBook(redis: Redis, options: BookOptions = {}): RedisDebt
     async list(which) {
       const states: JobType[] = which === 'failed' ? ['failed'] : ['active', 'waiting', 'delayed'];
       const jobs = await queue.getJobs(states, 0, 999, true);
-      return jobs.map(booked);
+      return jobs.map(({ id = '', data, attemptsMade: attempts, failedReason: why }) => {
+        return { id, debt: data, attempts, ...(why && { why }) };
+      });
     },
     async retry(id) {
       const job = await queue.getJob(id);
       if (job === undefined) throw new Error(`no debt with the id ${id}`);
       await job.retry('failed', { resetAttemptsMade: true });
     },
-    async [Symbol.asyncDispose]() {
-      await queue.close();
-    },
+    [Symbol.asyncDispose]: () => queue.close(),
   };
 }
 
 /** BullMQ allows no colon in an id. */
-function jobId(debt: Debt): string {
-  return createHash('sha256').update(debtKey(debt)).digest('hex');
-}
-
-function booked(job: Job<Debt>): BookedDebt {
-  const { id = '', data, attemptsMade, failedReason } = job;
-  return { id, debt: data, attempts: attemptsMade, ...(failedReason && { why: failedReason }) };
-}
+const jobId = (debt: Debt) => createHash('sha256').update(debtKey(debt)).digest('hex');
 
 export interface WorkerOptions {
   /** Debts paid at the same time. */
@@ -179,13 +168,11 @@ export function startWorker(
   events: Pick<Events, 'receiptFailed' | 'trouble'>,
 ): DebtWorker {
   const { queue = QUEUE, firstPause = 1_000, longestPause = 600_000, lease = 30_000 } = options;
-  // Its commands wait while Redis is away: rejected ones would make BullMQ ask again without a pause.
-  // Once the worker ends, a lost connection stays lost: BullMQ would wait for Redis to come back.
   let ending = false;
-  const redis = connection(url, {
-    maxRetriesPerRequest: null,
-    retryStrategy: attempt => (ending ? null : pause(attempt)),
-  });
+  // While Redis is away commands wait: rejected ones would make BullMQ ask again without a pause.
+  // Once the worker ends, a lost connection stays lost: BullMQ would wait for it without end.
+  const retryStrategy = (attempt: number) => (ending ? null : pause(attempt));
+  const redis = connection(url, { maxRetriesPerRequest: null, retryStrategy });
   // BullMQ makes a second one for its blocking command.
   const connections = [redis];
   const duplicate = redis.duplicate.bind(redis);
@@ -196,7 +183,9 @@ export function startWorker(
   };
   const running = new Set<Promise<void>>();
   const run = (debt: Debt) => {
-    const payment = payable(pay, debt).finally(() => running.delete(payment));
+    const payment = pay(debt)
+      .catch(rethrow)
+      .finally(() => running.delete(payment));
     running.add(payment);
     return payment;
   };
@@ -224,9 +213,9 @@ export function startWorker(
   });
   const aborted = Promise.withResolvers<void>();
   const drained = async () => {
-    ending = true;
     await worker.pause(true);
     while (running.size > 0) await Promise.allSettled(running);
+    ending = true;
     await Promise.all(connections.map(readyOrEnded));
     // A payment that Redis does not record now is made again later.
     await Promise.race([worker.close(), delay(ANSWER, undefined, { ref: false })]);
@@ -236,7 +225,6 @@ export function startWorker(
   };
   return {
     abort() {
-      ending = true;
       void worker.close(true);
       cut();
       aborted.resolve();
@@ -248,19 +236,15 @@ export function startWorker(
   };
 }
 
-async function readyOrEnded(redis: Redis): Promise<void> {
-  if (redis.status === 'ready' || redis.status === 'end') return;
-  await new Promise<void>(resolve => {
-    redis.once('ready', () => resolve());
-    redis.once('end', () => resolve());
-  });
+function readyOrEnded(redis: Redis): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (redis.status === 'ready' || redis.status === 'end') resolve();
+  redis.once('ready', resolve).once('end', resolve);
+  return promise;
 }
 
-async function payable(pay: (debt: Debt) => Promise<void>, debt: Debt): Promise<void> {
-  try {
-    await pay(debt);
-  } catch (trouble) {
-    if (!(trouble instanceof Error)) throw new Error(String(trouble));
-    throw trouble.name === 'Unpayable' ? new UnrecoverableError(trouble.message) : trouble;
-  }
+/** Throws what `pay` threw as BullMQ wants it. */
+function rethrow(trouble: unknown): never {
+  if (!(trouble instanceof Error)) throw new Error(String(trouble));
+  throw trouble.name === 'Unpayable' ? new UnrecoverableError(trouble.message) : trouble;
 }

@@ -6,8 +6,8 @@ import { join, resolve } from 'node:path';
 import { temporaryFolder } from './folders.ts';
 import { play } from './journey.ts';
 import type { Arrival } from './mailboxes.ts';
-import { type Member, type Network, startNetwork } from './network.ts';
-import { lastLines } from './processes.ts';
+import { type Network, startNetwork } from './network.ts';
+import { lastLines, type Server } from './processes.ts';
 import { type Entry, paletteFor, rendered } from './timeline.ts';
 
 export interface DemoOptions {
@@ -58,56 +58,56 @@ async function perform({ json, out, keep }: DemoOptions, interrupted: AbortSigna
   const tell = (entry: Entry, at = new Date()) => {
     if (!json) process.stdout.write(rendered(entry, at.getTime() - began, palette));
   };
-  const copies = out === undefined && !json ? undefined : await folderForCopies(out);
-  const messages: Arrival[] = [];
+  const copies = out === undefined && !json ? undefined : await copiesIn(out);
 
   await using folder = await temporaryFolder('pecd-demo');
   await using network = await startNetwork(folder.path);
   interrupted.throwIfAborted();
   tell({ type: 'scene', text: 'Two providers are up, Alfa PEC and Beta PEC: pecd, Postfix, Dovecot each' });
-  const keepCopy = async (arrival: Arrival): Promise<string> => {
-    if (copies === undefined) return arrival.file;
-    const number = String(messages.length + 1).padStart(2, '0');
-    const file = join(copies, `${number}-${arrival.kind}-${arrival.mailbox}.eml`);
-    await copyFile(arrival.file, file);
-    // For whoever ran sudo, too.
-    await chmod(file, 0o644);
-    messages.push({ ...arrival, file });
-    return file;
-  };
+  const keepCopy = copies?.keep ?? (async ({ file }: Arrival) => file);
   try {
     await play({ network, tell, keep: keepCopy, interrupted });
   } catch (trouble) {
     interrupted.throwIfAborted();
-    const logs = await Promise.all([network.alfa, network.beta].map(endOfLog));
-    throw new Error([(trouble as Error).message, ...logs].join('\n\n'), { cause: trouble });
+    const logs = [network.alfa, network.beta]
+      .flatMap(({ daemon, postfix }) => [daemon, postfix])
+      .map(endOfLog);
+    throw new Error([(trouble as Error).message, ...(await Promise.all(logs))].join('\n\n'), {
+      cause: trouble,
+    });
   }
-  tell({
-    type: 'scene',
-    text: 'All of it came, and all of it holds',
-    ...(copies && { details: [`copies: ${copies}`] }),
-  });
+  const details = copies && [`copies are in ${copies.directory}`];
+  tell({ type: 'scene', text: 'All of it came, and all of it holds', ...(details && { details }) });
   if (copies !== undefined) {
-    const anchors = join(copies, 'root.pem');
+    const { directory, messages } = copies;
+    const anchors = join(directory, 'root.pem');
     await copyFile(network.anchors, anchors);
-    const report = { directory: copies, anchors, messages };
-    if (json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    if (json) process.stdout.write(`${JSON.stringify({ directory, anchors, messages }, null, 2)}\n`);
   }
   if (!keep) return;
   (json ? process.stderr : process.stdout).write(howToConnect(network));
   if (!interrupted.aborted) await once(interrupted, 'abort');
 }
 
-/** Absolute; made if missing. */
-async function folderForCopies(wanted: string | undefined): Promise<string> {
-  const folder = wanted === undefined ? await mkdtemp(join(tmpdir(), 'pecd-demo-mail-')) : resolve(wanted);
-  await mkdir(folder, { recursive: true });
-  await chmod(folder, 0o755);
-  return folder;
+/** Keeps copies of what came in the wanted folder, or in a temporary one that stays; readable for whoever ran sudo. */
+async function copiesIn(wanted: string | undefined) {
+  const directory = wanted === undefined ? await mkdtemp(join(tmpdir(), 'pecd-demo-mail-')) : resolve(wanted);
+  await mkdir(directory, { recursive: true });
+  await chmod(directory, 0o755);
+  const messages: Arrival[] = [];
+  const keep = async (arrival: Arrival): Promise<string> => {
+    const number = String(messages.length + 1).padStart(2, '0');
+    const file = join(directory, `${number}-${arrival.kind}-${arrival.mailbox}.eml`);
+    await copyFile(arrival.file, file);
+    await chmod(file, 0o644);
+    messages.push({ ...arrival, file });
+    return file;
+  };
+  return { directory, messages, keep };
 }
 
-async function endOfLog({ daemon: { program } }: Member): Promise<string> {
-  return `The last lines of ${program.name}:\n${await lastLines(program.log)}`;
+async function endOfLog({ program: { name, log } }: Server): Promise<string> {
+  return `The last lines of ${name}:\n${await lastLines(log)}`;
 }
 
 function howToConnect({ alfa, beta, anchors, mailboxes }: Network): string {

@@ -74,9 +74,11 @@ async function certifiedMail({ network, tell }: Stage): Promise<readonly Expecte
           sameMessage(evidence)?.destinatari.map(({ address, tipo }) => [address, tipo]) ?? [],
         );
         assert.deepEqual(kinds, { [BRUNO]: 'certificato', [CARLA]: 'certificato', [MARIO]: 'esterno' });
-        for (const certified of [BRUNO, CARLA])
-          assert.ok(evidence.text.includes(`${certified} ("posta certificata")`));
-        assert.ok(evidence.text.includes(`${MARIO} ("posta ordinaria")`));
+        const lines = [
+          ...[BRUNO, CARLA].map(certified => `${certified} ("posta certificata")`),
+          `${MARIO} ("posta ordinaria")`,
+        ];
+        for (const line of lines) assert.ok(evidence.text.includes(line), `no ${line} in its text`);
         return `certified are ${BRUNO} and ${CARLA}, ordinary is ${MARIO}`;
       },
     },
@@ -131,11 +133,7 @@ async function refusedMail({ network, tell }: Stage): Promise<void> {
     (trouble: Error & { response?: string }) => trouble.response ?? trouble.message,
   );
   const { ordinaryMail } = reasons;
-  assert.equal(
-    refusal,
-    `${ordinaryMail.code} ${replyText(ordinaryMail, BRUNO)}`,
-    "what Beta's incoming point said",
-  );
+  assert.equal(refusal, `${ordinaryMail.code} ${replyText(ordinaryMail, BRUNO)}`);
   tell({ type: 'scene', text: "Beta's incoming point refuses", details: [refusal] });
 }
 
@@ -153,7 +151,7 @@ async function ordinaryMail({ network, tell }: Stage): Promise<readonly Expected
       signer: beta.plan.address,
       proves: ({ certified, parts, text }) => {
         assert.equal(certified, null, 'an anomaly envelope certifies nothing');
-        assert.ok(parts.includes('postacert.eml'));
+        assert.ok(parts.includes('postacert.eml'), 'no original in it');
         assert.match(text, /Tali dati non sono stati certificati/);
         return 'the mail is inside, and nothing is certified';
       },

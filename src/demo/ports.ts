@@ -6,17 +6,25 @@ import { connect, createServer } from 'node:net';
 const LOWEST = 20_000;
 const HIGHEST = 32_000;
 
-const handedOut = new Set<number>();
-
-/** A TCP port of 127.0.0.1 that is free now, and that this process was not given before. */
+/** A TCP port of 127.0.0.1 that is free now, and that nobody else is given here as long as this process lives. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 1000; attempt++) {
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
-    if (handedOut.has(port)) continue;
-    handedOut.add(port);
-    if (await isFree(port)) return port;
+    if ((await claim(port)) && (await isFree(port))) return port;
   }
   throw new Error(`No free port between ${LOWEST} and ${HIGHEST}`);
+}
+
+/** A name in the abstract socket namespace: the kernel gives it to one process, and takes it back when that ends. */
+async function claim(port: number): Promise<boolean> {
+  const name = createServer().listen(`\0pecd-demo-port-${port}`);
+  name.unref();
+  try {
+    await once(name, 'listening');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -29,8 +29,6 @@ export interface PostfixPlan {
   /** Port of Dovecot's auth service; absent: nobody can log in. */
   readonly auth?: number;
   readonly routes: readonly Route[];
-  /** Further lines of main.cf; they win. */
-  readonly parameters?: Readonly<Record<string, string>>;
 }
 
 /** Needs root. The queue survives stop and kill; start() takes it up again. */
@@ -122,7 +120,6 @@ function mainConfiguration(plan: PostfixPlan): string {
       smtpd_sasl_type: 'dovecot',
       smtpd_sasl_path: `inet:127.0.0.1:${auth}`,
     }),
-    ...plan.parameters,
   };
   return Object.entries(parameters)
     .map(([name, value]) => `${name} = ${value}\n`)

@@ -134,7 +134,7 @@ export async function membersOf(group: number): Promise<readonly number[]> {
   return members.flat();
 }
 
-/** Asks until the answer is true; rejects after that many milliseconds, when an answer throws, or by `given`. */
+/** Asks until the answer is true; rejects after that many milliseconds, when an answer throws, or when `given` aborts. */
 export async function until(
   what: string,
   milliseconds: number,

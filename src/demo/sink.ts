@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { copyFile, mkdir, rename } from 'node:fs/promises';
+import { link, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { SMTPServer } from 'smtp-server';
@@ -25,25 +25,9 @@ export async function startSink({ folder, port, domain }: SinkPlan): Promise<Asy
       const ours = address.toLowerCase().endsWith(`@${domain}`);
       done(ours ? null : Object.assign(new Error('Not a mailbox of mine'), { responseCode: 550 }));
     },
-    onData: (stream, { envelope }, done) => {
+    onData: (message, { envelope }, done) => {
       const recipients = envelope.rcptTo.map(({ address }) => address);
-      store(stream).then(
-        () => done(),
-        trouble => done(trouble as Error),
-      );
-
-      async function store(message: NodeJS.ReadableStream): Promise<void> {
-        const name = randomUUID();
-        const received = join(folder, name);
-        await pipeline(message, createWriteStream(received));
-        for (const recipient of recipients) {
-          const maildir = sinkMaildirOf(folder, recipient);
-          await mkdir(join(maildir, 'new'), { recursive: true });
-          await mkdir(join(maildir, 'tmp'), { recursive: true });
-          await copyFile(received, join(maildir, 'tmp', name));
-          await rename(join(maildir, 'tmp', name), join(maildir, 'new', name));
-        }
-      }
+      store(folder, recipients, message).then(() => done(), done);
     },
   });
   // A client that breaks off is its own trouble; a port that is taken rejects below.
@@ -52,6 +36,22 @@ export async function startSink({ folder, port, domain }: SinkPlan): Promise<Asy
   server.listen(port, '127.0.0.1');
   await listening;
   return { [Symbol.asyncDispose]: () => new Promise<void>(closed => server.close(closed)) };
+}
+
+async function store(
+  folder: string,
+  recipients: readonly string[],
+  message: NodeJS.ReadableStream,
+): Promise<void> {
+  const name = randomUUID();
+  const received = join(folder, name);
+  await pipeline(message, createWriteStream(received));
+  for (const recipient of recipients) {
+    const fresh = join(sinkMaildirOf(folder, recipient), 'new');
+    await mkdir(fresh, { recursive: true });
+    await link(received, join(fresh, name));
+  }
+  await rm(received);
 }
 
 /** The maildir of a recipient; it is there from the first message on. */

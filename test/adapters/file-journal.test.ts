@@ -252,6 +252,28 @@ describe('unsettled', () => {
     assert.deepEqual(await all(journal.unsettled()), [acceptance(2)]);
   });
 
+  it('does not read again what is long settled, and always what holds an open debt', async () => {
+    const directory = freshDirectory();
+    const skipped = new Set<string>();
+    let now = at as number;
+    const day = (days: number) => {
+      now = at + days * 24 * 3600 * 1000;
+    };
+    await using journal = await openJournal(directory, {
+      now: () => now,
+      unreadable: file => skipped.add(file),
+    });
+    for (const [n, days] of [0, 1, 40].entries()) {
+      day(days);
+      await journal.write(accepted(n));
+    }
+    await journal.write(sent(0));
+    assert.deepEqual(await all(journal.unsettled()), [acceptance(1), acceptance(2)]);
+    for (const file of await readdir(directory)) await appendFile(join(directory, file), 'torn');
+    assert.deepEqual(await all(journal.unsettled()), [acceptance(1), acceptance(2)]);
+    assert.deepEqual([...skipped], ['2026-03-02.jsonl', '2026-04-10.jsonl']);
+  });
+
   it('is known to the next process, and without any file there is none', async () => {
     const directory = freshDirectory();
     {

@@ -11,10 +11,8 @@ import { temporaryFolder } from '../../src/demo/folders.ts';
 
 const SCRIPT = fileURLToPath(import.meta.resolve('../prepare.sh'));
 const POLICY = '/usr/sbin/policy-rc.d';
-const PACKAGES = [
-  ...['postfix', 'dovecot-core', 'dovecot-lmtpd', 'dovecot-imapd', 'redis-server'],
-  ...['openssl', 'libxml2-utils', 'swaks', 'python3'],
-];
+const [, WANTED = ''] = /^wanted='(.+)'$/m.exec(await readFile(SCRIPT, 'utf8')) ?? [];
+const PACKAGES = WANTED.split(' ');
 
 interface Outcome {
   readonly code: number;
