@@ -2,13 +2,16 @@
 import { hostname } from 'node:os';
 import { Registry } from 'prom-client';
 import { relayAuthenticator } from './adapters/authenticator.ts';
+import { clamdScanner } from './adapters/clamd.ts';
 import { createEvents } from './adapters/events.ts';
 import { serveStatus } from './adapters/http-status.ts';
 import { redisMailboxes } from './adapters/redis-mailboxes.ts';
 import { startWorker } from './adapters/redis-queue.ts';
+import { redisWaits } from './adapters/redis-waits.ts';
 import { type KeeperAddress, keeperAt } from './adapters/smtp-client.ts';
 import { type Listener, type ListenerOptions, listen } from './adapters/smtp-listener.ts';
-import { plainly, StartupError } from './config/load.ts';
+import { openVirusStore } from './adapters/virus-store.ts';
+import { required } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { openDurable } from './durable.ts';
 import { loadLive } from './live.ts';
@@ -55,14 +58,21 @@ export async function startApp(config: Config, signals: AppSignals): Promise<App
   const issuer = { name: provider.name, address: provider.address };
   const { spool, journal, redis, debts } = starting.use(await openDurable(config, events));
   const origin = originOf(domainOf(issuer.address));
+  const waits = redisWaits(redis);
+  const antivirus = config.antivirus && {
+    scanner: clamdScanner(config.antivirus.clamd),
+    store: await required(78, 'virusStore', openVirusStore(config.virusStore)),
+  };
 
   const worldAt = (address: KeeperAddress) => ({
     keeper: starting.use(keeperAt(address, { name: domainOf(issuer.address) })),
     spool,
     journal,
     debts,
+    waits,
     events,
     origin,
+    antivirus,
     get signer() {
       return live.signer;
     },
@@ -79,7 +89,7 @@ export async function startApp(config: Config, signals: AppSignals): Promise<App
     config.redis.url,
     async debt => {
       await pay(world, issuer, debt);
-      events.receiptSent(debt.kind, Date.now() - debt.at);
+      if (debt.kind !== 'attesa') events.receiptSent(debt.kind, Date.now() - debt.at);
     },
     config.receipts,
     events,
@@ -92,13 +102,15 @@ export async function startApp(config: Config, signals: AppSignals): Promise<App
   for (const { door, ...place } of doors) {
     const certificate = live.certificate && { certificate: live.certificate };
     listeners.push(
-      starting.use(await serving(listen(door, { ...place, ...certificate, limits, name }, events))),
+      starting.use(
+        await required(69, place.point, listen(door, { ...place, ...certificate, limits, name }, events)),
+      ),
     );
   }
   let ready = true;
   if (config.http !== undefined) {
     const isReady = () => ready && redis.status === 'ready';
-    starting.use(await serving(serveStatus(config.http.listen, registry, isReady)));
+    starting.use(await required(69, 'http', serveStatus(config.http.listen, registry, isReady)));
   }
 
   const running = starting.move();
@@ -142,13 +154,15 @@ function doorsOf(
   worldAt: (keeper: KeeperAddress) => World,
   addressesOf: AccessPolicy['addressesOf'],
 ): readonly Place[] {
-  const { access, incoming, delivery, limits, provider } = config;
+  const { access, incoming, delivery, limits, provider, timeouts } = config;
   const { domains } = provider;
   const { headerSize } = limits;
   const places: Place[] = [];
   if (access !== undefined) {
-    const { maxSize, maxSizeTimesRecipients, relay } = access;
-    const policy = { issuer, domains, addressesOf, maxSizeTimesRecipients, headerSize };
+    const { maxSize, maxSizeTimesRecipients, onFormalException, relay } = access;
+    const { serviceMailbox } = provider;
+    const sizes = { maxSizeTimesRecipients, headerSize };
+    const policy = { issuer, serviceMailbox, domains, addressesOf, ...sizes, onFormalException, timeouts };
     const door = accessPoint(worldAt(relay), policy);
     const authenticator = relayAuthenticator(relay, { name: provider.domains[0] ?? '' });
     // 8-bit originals would invite a later hop to encode them anew and break the signature: clients encode for us.
@@ -161,19 +175,16 @@ function doorsOf(
     for (const listener of incoming.listen) places.push({ door, ...manner, ...listener });
   }
   if (delivery !== undefined) {
-    const door = deliveryPoint(worldAt(delivery.mailStore), { issuer, headerSize });
+    const door = deliveryPoint(worldAt(delivery.mailStore), {
+      issuer,
+      domains,
+      headerSize,
+      idle: timeouts.idle,
+    });
     const manner = { point: 'delivery', protocol: 'lmtp', eightBit: 'announced', maxSize: LARGEST } as const;
     for (const listener of delivery.listen) places.push({ door, ...manner, tls: 'none', ...listener });
   }
   return places;
-}
-
-async function serving<T>(listening: Promise<T>): Promise<T> {
-  try {
-    return await listening;
-  } catch (cause) {
-    throw new StartupError(69, plainly(cause), { cause });
-  }
 }
 
 function when(signal: AbortSignal, act: () => Promise<void>): void {

@@ -5,7 +5,7 @@ import { type FileJournal, openJournal } from './adapters/file-journal.ts';
 import { openSpool } from './adapters/file-spool.ts';
 import { reconcile } from './adapters/reconcile.ts';
 import { checkDurable, connectRedis, openDebtBook, type RedisDebtBook } from './adapters/redis-queue.ts';
-import { plainly, StartupError } from './config/load.ts';
+import { required } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import type { Events } from './points/events.ts';
 import type { DebtBook, Spool } from './points/ports.ts';
@@ -26,11 +26,11 @@ const ROUTINE = 3_600_000;
 /** Rejects with a StartupError if one of them cannot be used: 69 if Redis is away, else 78. */
 export async function openDurable(config: Config, events: Events): Promise<Durable> {
   await using opening = new AsyncDisposableStack();
-  const spool = opening.use(await prepared(78, 'spool', openSpool(config.spool)));
-  const journal = opening.use(await prepared(78, 'journal', openJournal(config.journal.directory)));
+  const spool = opening.use(await required(78, 'spool', openSpool(config.spool)));
+  const journal = opening.use(await required(78, 'journal', openJournal(config.journal.directory)));
   const redis = opening.adopt(connectRedis(config.redis.url), connection => connection.disconnect());
-  await prepared(69, 'redis', once(redis, 'ready', { signal: AbortSignal.timeout(SOON) }));
-  await prepared(78, 'redis', checkDurable(redis, config.redis));
+  await required(69, 'redis', once(redis, 'ready', { signal: AbortSignal.timeout(SOON) }));
+  await required(78, 'redis', checkDurable(redis, config.redis));
   const book = opening.use(openDebtBook(redis));
 
   await nameOrphans(journal, events);
@@ -90,14 +90,4 @@ function watch(redis: Redis, events: Events, back: () => void): void {
     events.redisBack();
     back();
   });
-}
-
-async function prepared<T>(exitCode: 69 | 78, what: string, opened: Promise<T>): Promise<T> {
-  try {
-    return await opened;
-  } catch (cause) {
-    const isSilent = cause instanceof Error && cause.name === 'AbortError';
-    const why = isSilent ? `no answer within ${SOON / 1000} s` : plainly(cause);
-    throw new StartupError(exitCode, `${what}: ${why}`, { cause });
-  }
 }

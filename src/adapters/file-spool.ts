@@ -5,7 +5,7 @@ import { accessSync } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import type { Spool, Spooled } from '../points/ports.ts';
+import type { Spool, SpoolDraft, Spooled } from '../points/ports.ts';
 
 /** In bytes: one read of a large file. */
 const CHUNK = 128 * 1024;
@@ -26,25 +26,20 @@ export async function openSpool(
   return {
     directory,
 
+    draft: () => draftIn(received),
+
     async take(bytes, tap) {
-      const path = join(received, randomUUID());
-      const file = await open(path, 'wx+', 0o600);
-      let size = 0;
-      async function* tapped() {
+      const draft = await draftIn(received);
+      try {
         for await (const chunk of bytes) {
           tap(chunk);
-          size += chunk.length;
-          yield chunk;
+          await draft.append(chunk);
         }
-      }
-      try {
-        await file.writeFile(tapped());
       } catch (trouble) {
-        await file.close();
-        await rm(path, { force: true });
+        await draft[Symbol.asyncDispose]();
         throw trouble;
       }
-      return spooled({ path, file, size, owed });
+      return spooled(draft, owed);
     },
 
     readKept(name, start, end) {
@@ -64,7 +59,39 @@ export async function openSpool(
   };
 }
 
-function spooled({ path, file, size, owed }: Received): Spooled {
+interface Draft extends SpoolDraft {
+  readonly path: string;
+  readonly file: FileHandle;
+  /** In bytes: what was appended so far. */
+  readonly size: number;
+}
+
+async function draftIn(received: string): Promise<Draft> {
+  const path = join(received, randomUUID());
+  const file = await open(path, 'wx+', 0o600);
+  let size = 0;
+  return {
+    path,
+    file,
+    get size() {
+      return size;
+    },
+    async append(chunk) {
+      // At the file's own position: behind what was written last.
+      await file.writeFile(chunk);
+      size += chunk.length;
+    },
+    read: () => slice(file, path, 0, size),
+    async [Symbol.asyncDispose]() {
+      await file.close();
+      await rm(path, { force: true });
+    },
+  };
+}
+
+/** `draft` as a whole message; `owed` is the directory of what is kept. */
+function spooled(draft: Draft, owed: string): Spooled {
+  const { path, file, size } = draft;
   let synced: Promise<void> | undefined;
   return {
     size,
@@ -82,19 +109,8 @@ function spooled({ path, file, size, owed }: Received): Spooled {
       await entry.sync();
     },
 
-    async [Symbol.asyncDispose]() {
-      await file.close();
-      await rm(path, { force: true });
-    },
+    [Symbol.asyncDispose]: () => draft[Symbol.asyncDispose](),
   };
-}
-
-interface Received {
-  readonly path: string;
-  readonly file: FileHandle;
-  readonly size: number;
-  /** The directory of what is kept. */
-  readonly owed: string;
 }
 
 /** The bytes of `file` from `start` up to, not including, `end`; throws if the file ends before. */

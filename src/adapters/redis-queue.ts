@@ -119,7 +119,10 @@ export function openDebtBook(redis: Redis, options: BookOptions = {}): RedisDebt
     async book(debts) {
       // BullMQ would wait for a first connection without end.
       if (redis.status !== 'ready') throw new Error('Redis is away');
-      await queue.addBulk(debts.map(debt => ({ name: debt.kind, data: debt, opts: { jobId: jobId(debt) } })));
+      const jobs = debts.map(debt => {
+        return { name: debt.kind, data: debt, opts: { jobId: jobId(debt), delay: delayOf(debt) } };
+      });
+      await queue.addBulk(jobs);
     },
     async list(which) {
       const states: JobType[] = which === 'failed' ? ['failed'] : ['active', 'waiting', 'delayed'];
@@ -139,6 +142,11 @@ export function openDebtBook(redis: Redis, options: BookOptions = {}): RedisDebt
 
 /** BullMQ allows no colon in an id. */
 const jobId = (debt: Debt) => createHash('sha256').update(debtKey(debt)).digest('hex');
+
+/** In milliseconds from now. */
+function delayOf(debt: Debt): number {
+  return debt.kind === 'attesa' ? Math.max(debt.due - Date.now(), 0) : 0;
+}
 
 export interface WorkerOptions {
   /** Debts paid at the same time. */

@@ -44,8 +44,8 @@ interface Progress {
   /** All of it was taken from us: the final dot follows. */
   finished: boolean;
   failure?: { readonly error: unknown };
-  /** The 4xx reply to a recipient, for which the others wait as well. */
-  putOff?: string;
+  /** The refusal of a recipient that is the answer to all. */
+  stopped?: string;
 }
 
 /**
@@ -76,23 +76,25 @@ export function keeperAt(address: KeeperAddress, options: KeeperOptions): Keeper
   }
 
   return {
-    async deliver(envelope, message, signal) {
+    async deliver(envelope, message, { signal, indispensable = [] } = {}) {
       signal?.throwIfAborted();
       const progress: Progress = { begun: false, finished: false };
       const over = async (line: Line) => {
         const cut = () => line.smtp.close();
-        signal?.addEventListener('abort', cut);
+        // once the dot is out the keeper may have the message: its answer is wanted, whoever went away
+        const abandon = () => progress.finished || cut();
+        signal?.addEventListener('abort', abandon);
         try {
           await line.ready;
-          const answers = await transact(line, envelope, message, progress);
+          const answers = await transact(line, envelope, message, progress, indispensable);
           if (!line.smtp.destroyed) keep(line);
           return answers;
         } catch (error) {
           cut();
           if (progress.failure !== undefined) throw progress.failure.error;
-          throw signal?.aborted ? signal.reason : located(where, error);
+          throw signal?.aborted && !progress.finished ? signal.reason : located(where, error);
         } finally {
-          signal?.removeEventListener('abort', cut);
+          signal?.removeEventListener('abort', abandon);
         }
       };
       const used = take([...idle.keys()].at(-1));
@@ -175,12 +177,17 @@ async function transact(
   envelope: SmtpEnvelope,
   message: AsyncIterable<Buffer>,
   progress: Progress,
+  indispensable: readonly Mailbox[],
 ): Promise<readonly KeeperAnswer[]> {
   // a recipient given twice is sent once: an LMTP server answers it once, and nodemailer would miscount
   const to = [...new Map(envelope.to.map(one => [mailboxKey(one), one])).values()];
   // nodemailer keeps its notes in the object it is given; `rejectedErrors` is the truth about single recipients
   const notes: Partial<SMTPConnectionEnvelope> = { from: envelope.from ?? '', to, use8BitMime: true };
-  const stream = Readable.from(watched(message, progress, smtp, notes));
+  const needed = new Set(indispensable.map(mailboxKey));
+  const stops = ({ responseCode = 0, recipient = '' }: SMTPError) =>
+    responseCode < 500 || needed.has(mailboxKey(recipient as Mailbox));
+  const refusal = () => (smtp.options.lmtp ? undefined : notes.rejectedErrors?.find(stops));
+  const stream = Readable.from(watched(message, progress, smtp, refusal));
   stream.on('error', () => {});
   try {
     const response = await new Promise<string>((resolve, reject) => {
@@ -200,7 +207,7 @@ async function transact(
     smtp.close();
     stream.destroy();
     const refusals = notes.rejectedErrors ?? [];
-    if (progress.putOff !== undefined) return answersOf(envelope, refusals, parseReply(progress.putOff));
+    if (progress.stopped !== undefined) return answersOf(envelope, refusals, parseReply(progress.stopped));
     const { code, command, response, responseCode } = error as SMTPError;
     const isAnswer = response !== undefined && (code === 'EENVELOPE' || code === 'EMESSAGE');
     // 421 before the message says that the connection is over, not what becomes of the message
@@ -213,16 +220,16 @@ async function* watched(
   message: AsyncIterable<Buffer>,
   progress: Progress,
   smtp: SMTPConnection,
-  notes: Partial<SMTPConnectionEnvelope>,
+  refusal: () => SMTPError | undefined,
 ): AsyncGenerator<Buffer> {
   // nodemailer takes a 2xx to DATA for a 354; what follows would be read as commands
   const reply = smtp.lastServerResponse;
   if (reply === false || !reply.startsWith('354')) throw new Error(`unexpected reply to DATA: ${reply}`);
-  // one reply to the dot cannot tell our client that some have the message and others shall be tried again
-  const putOff = notes.rejectedErrors?.find(({ responseCode = 0 }) => responseCode < 500);
-  if (putOff !== undefined && !smtp.options.lmtp) {
-    progress.putOff = putOff.response ?? '';
-    throw new Error('a recipient was put off');
+  // one reply to the dot cannot tell our client that some have the message, and others not
+  const stop = refusal();
+  if (stop !== undefined) {
+    progress.stopped = stop.response ?? '';
+    throw new Error('a recipient was refused');
   }
   progress.begun = true;
   try {

@@ -118,11 +118,15 @@ export async function listen(door: Door, options: ListenerOptions, events: Event
   ): void {
     const connection = connectionOf(session);
     work(connection).then(
-      () => callback(),
+      () => {
+        callback();
+        if (draining) connection.cut(closing);
+      },
       error => {
         const reply = refusalOf(connection, error);
         events.refused(point, viewOf(connection), reply);
         callback(asError(reply));
+        if (draining) connection.cut(closing);
       },
     );
   }

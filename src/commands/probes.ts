@@ -3,15 +3,15 @@ import { X509Certificate } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import { checkDurable } from '../adapters/redis-queue.ts';
 import { loadAnchors, loadDirectory } from '../adapters/trust-store.ts';
 import { plainly, StartupError } from '../config/load.ts';
 import type { MailStoreAddress, RelayAddress } from '../config/notations.ts';
 import type { Config } from '../config/schema.ts';
+import { assertAuthor, loadCertificate } from '../live.ts';
 import { parseSenders } from '../pec/senders.ts';
-import { domainOf, parseMailbox, sameMailbox } from '../pec/values.ts';
-import { pemSigner, rfc822Names } from '../smime/sign.ts';
+import { domainOf } from '../pec/values.ts';
+import { pemSigner } from '../smime/sign.ts';
 import { greet } from './greeting.ts';
 import { withRedis } from './redis.ts';
 
@@ -58,13 +58,8 @@ async function keyAndCertificate({ certificate, key }: Config['signing']): Promi
 }
 
 async function providerAddress({ provider, signing }: Config): Promise<string> {
-  const names = rfc822Names(new X509Certificate(await text(signing.certificate)).raw);
-  if (names.flatMap(name => parseMailbox(name) ?? []).some(name => sameMailbox(name, provider.address))) {
-    return `${provider.address} is in the certificate`;
-  }
-  throw new Error(
-    `${provider.address} is not in the certificate, which names ${names.join(', ') || 'no address'}`,
-  );
+  assertAuthor(provider.address, pemSigner(await text(signing.certificate), await text(signing.key)));
+  return `${provider.address} is in the certificate`;
 }
 
 async function providerDirectory(path: string): Promise<string> {
@@ -80,16 +75,7 @@ async function sendersIn(path: string): Promise<string> {
 }
 
 async function tlsPair(tls: NonNullable<Config['tls']>): Promise<string> {
-  const cert = await text(tls.certificate);
-  const key = await text(tls.key);
-  try {
-    createSecureContext({ cert, key });
-  } catch (cause) {
-    // OpenSSL puts its own bearings first: error:05800074:x509 certificate routines::key values mismatch
-    const reason = plainly(cause).replace(/^error:.*:/, '');
-    throw new Error(`${tls.certificate} and ${tls.key} cannot be used together: ${reason}`, { cause });
-  }
-  return validity(cert);
+  return validity((await loadCertificate(tls)).cert);
 }
 
 /** Until when the first certificate of a PEM text is valid. Throws if it is not valid now. */

@@ -7,8 +7,9 @@ import { loadLive } from '../live.ts';
 import { withCrlf } from '../mime/mail-file.ts';
 import { originOf } from '../origin.ts';
 import { domainOf, parseMailbox } from '../pec/values.ts';
-import { wrapSubmission } from '../points/access-point.ts';
+import { readSubmission, wrapSubmission } from '../points/access-point.ts';
 import { Refusal } from '../points/custody.ts';
+import { NotAccepted } from '../points/non-acceptance.ts';
 import { UsageError } from './exit-codes.ts';
 
 export interface WrapOptions {
@@ -23,18 +24,18 @@ export async function wrap({ config, file, from, to }: WrapOptions): Promise<0 |
   const { signer, trust } = await loadLive(config);
   const { provider, limits, access } = config;
   const policy = {
-    issuer: provider,
     headerSize: limits.headerSize,
     maxSizeTimesRecipients: access?.maxSizeTimesRecipients ?? Number.MAX_SAFE_INTEGER,
   };
-  const world = { signer, trust, origin: originOf(domainOf(provider.address)) };
+  const world = { trust, origin: originOf(domainOf(provider.address)) };
   const submission = { from: mailbox(from), to: to.map(mailbox) };
   try {
-    const { message } = await wrapSubmission(world, policy, submission, withCrlf(createReadStream(file)));
+    const submitted = await readSubmission(world, policy, submission, withCrlf(createReadStream(file)));
+    const message = await wrapSubmission(submitted, submission, provider, signer);
     await pipeline(Readable.from(message), process.stdout, { end: false });
     return 0;
   } catch (trouble) {
-    if (!(trouble instanceof Refusal)) throw trouble;
+    if (!(trouble instanceof Refusal || trouble instanceof NotAccepted)) throw trouble;
     process.stderr.write(`${file}: ${trouble.message}\n`);
     return 1;
   }

@@ -39,6 +39,17 @@ export class StartupError extends Error {
   }
 }
 
+/** What `preparing` resolves to; its failure becomes a StartupError with one line: `what`, and why. */
+export async function required<T>(exitCode: 69 | 78, what: string, preparing: Promise<T>): Promise<T> {
+  try {
+    return await preparing;
+  } catch (cause) {
+    const isSilent = cause instanceof Error && cause.name === 'AbortError';
+    const why = isSilent ? 'no answer in time' : plainly(cause);
+    throw new StartupError(exitCode, `${what}: ${why}`, { cause });
+  }
+}
+
 interface Problem {
   readonly path: readonly PropertyKey[];
   readonly text: string;

@@ -161,6 +161,11 @@ export const configSchema = keys.superRefine(({ access: submission, incoming: re
       path: ['incoming', 'listen', at, 'tls'],
     })),
   ];
+  for (const [at, { tls: manner }] of (submission?.listen ?? []).entries()) {
+    if (manner !== 'none') continue;
+    const message = 'users log in here, and passwords do not travel in the clear: write starttls or implicit';
+    context.addIssue({ code: 'custom', path: ['access', 'listen', at, 'tls'], message });
+  }
   for (const { listener, path: where } of listeners) {
     if (tls === undefined && listener.tls !== 'none') {
       context.addIssue({

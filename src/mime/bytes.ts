@@ -44,7 +44,10 @@ export async function* checkedBytes(source: AsyncIterable<Buffer>): AsyncGenerat
   if (afterCr) throw new BadBytesError('bare CR');
 }
 
-/** Passes at most `limit` bytes; in place of the chunk that passes the limit it throws what `over` makes. */
+/**
+ * Passes at most `limit` bytes. Of a longer source it reads the rest without passing it, and throws what `over` makes
+ * at the end: by then the sender has said all it had to say.
+ */
 export async function* limited(
   source: AsyncIterable<Buffer>,
   limit: number,
@@ -53,18 +56,18 @@ export async function* limited(
   let size = 0;
   for await (const chunk of source) {
     size += chunk.length;
-    if (size > limit) throw over();
-    yield chunk;
+    if (size <= limit) yield chunk;
   }
+  if (size > limit) throw over();
 }
 
-/** Passes the bytes, showing each chunk to `tap` first. */
+/** Passes the bytes, showing each chunk to `tap` first, and waiting for it. */
 export async function* tapped(
   source: AsyncIterable<Buffer>,
-  tap: (chunk: Buffer) => void,
+  tap: (chunk: Buffer) => void | Promise<void>,
 ): AsyncGenerator<Buffer, void> {
   for await (const chunk of source) {
-    tap(chunk);
+    await tap(chunk);
     yield chunk;
   }
 }

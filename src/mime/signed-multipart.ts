@@ -34,7 +34,7 @@ async function* signedParts(
     'latin1',
   );
   const hash = createHash('sha256');
-  yield* tapped(entity, chunk => hash.update(chunk));
+  yield* tapped(entity, chunk => void hash.update(chunk));
   const signature = await sign(hash.digest());
   yield Buffer.from(
     [

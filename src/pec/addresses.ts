@@ -17,20 +17,29 @@ export function parseAddresses(value: string): AddressList {
   let wellFormed = true;
   let inGroup = false;
   let address: Token[] = [];
+  // The first angle bracket of the address: a colon after `<` ends a source route, any other one begins a group.
+  let bracket = '';
+  const begin = () => {
+    address = [];
+    bracket = '';
+  };
   const finish = () => {
     const mailbox = address.length > 0 ? mailboxOf(address) : undefined;
     if (mailbox !== undefined) mailboxes.push(mailbox);
     else if (address.length > 0) wellFormed = false;
-    address = [];
+    begin();
   };
   for (const token of tokens) {
-    if (token.kind !== 'mark' || token.text === '<' || token.text === '>') address.push(token);
-    else if (token.text === ',') finish();
+    if (token.kind !== 'mark') address.push(token);
+    else if (token.text === '<' || token.text === '>') {
+      address.push(token);
+      bracket ||= token.text;
+    } else if (token.text === ',') finish();
     else if (token.text === ':') {
-      if (insideAngle(address)) address.push(token);
+      if (bracket === '<') address.push(token);
       else {
         wellFormed &&= !inGroup && address.length > 0;
-        address = [];
+        begin();
         inGroup = true;
       }
     } else {
@@ -41,13 +50,6 @@ export function parseAddresses(value: string): AddressList {
   }
   finish();
   return { mailboxes, wellFormed: wellFormed && !inGroup };
-}
-
-function insideAngle(tokens: readonly Token[]): boolean {
-  return isMark(
-    tokens.find(({ kind, text }) => kind === 'mark' && (text === '<' || text === '>')),
-    '<',
-  );
 }
 
 function isMark(token: Token | undefined, text: string): boolean {

@@ -12,7 +12,7 @@ import {
   inherited,
   replaced,
 } from './header.ts';
-import { type Debt, type MessageFacts, type ReceiptForm, receiptSubjects } from './receipts.ts';
+import { type MessageFacts, type Receipt, type ReceiptForm, receiptSubject } from './receipts.ts';
 import {
   anomalyText,
   htmlText,
@@ -59,8 +59,19 @@ export function statedFacts(header: Header): Pick<MessageFacts, 'msgid' | 'reply
 
 /** The form of delivery receipt that a header asks for; anything unknown is the default (§3.3.2.1). */
 export function receiptFormAsked(header: Header): ReceiptForm {
-  const value = firstOf(header, field.receiptForm)?.toLowerCase();
-  return value === 'breve' || value === 'sintetica' ? value : 'completa';
+  return receiptForms.find(form => form === asked(header)) ?? 'completa';
+}
+
+/** What a header asks for that is no form of receipt: worth a note in the journal. */
+export function unknownReceiptForm(header: Header): string | undefined {
+  const form = asked(header);
+  return receiptForms.some(known => known === form) ? undefined : form;
+}
+
+const receiptForms: readonly ReceiptForm[] = ['completa', 'breve', 'sintetica'];
+
+function asked(header: Header): string | undefined {
+  return firstOf(header, field.receiptForm)?.toLowerCase();
 }
 
 /** The header of the original as it travels inside: its Message-ID is the PEC msgid, the client's is kept beside it (§2.2.1). */
@@ -143,17 +154,21 @@ export function anomalyEnvelope(
   };
 }
 
-/** The receipt that pays a debt: a pure function of the debt, so that paying it twice sends the same bytes (§3). */
-export function receipt(debt: Debt, issuer: Issuer): MessagePlan {
-  const { about, at } = debt;
-  const text = receiptText(debt);
+/** A receipt: a pure function of the debt that it pays, so that paying it twice sends the same bytes (§3). */
+export function receipt(owed: Receipt, issuer: Issuer): MessagePlan {
+  const { about, at } = owed;
+  const text = receiptText(owed);
+  const error = 'error' in owed ? owed.error : undefined;
+  const isVirus = error?.errore === 'virus' && owed.kind !== 'rilevazione-virus';
   const header = [
-    formatField(field.receipt, debt.kind),
+    formatField(field.receipt, owed.kind),
+    isVirus ? formatField(field.securityCheck, 'errore') : '',
+    owed.kind === 'rilevazione-virus' ? formatField(field.originalSender, about.sender) : '',
     formatField(field.date, dateField(at)),
-    formatSubject(receiptSubjects[debt.kind], about.subject ?? ''),
+    formatSubject(receiptSubject(owed), about.subject ?? ''),
     formatField(field.from, issuer.address),
-    formatField(field.to, debt.to),
-    formatField(field.messageId, `<${debt.messageId}>`),
+    formatField(field.to, owed.to),
+    formatField(field.messageId, `<${owed.messageId}>`),
     ...(about.msgid === undefined
       ? []
       : [field.reference, field.inReplyTo, field.references].map(name =>
@@ -162,23 +177,20 @@ export function receipt(debt: Debt, issuer: Issuer): MessagePlan {
   ];
   return {
     header: header.join(''),
-    boundary: boundaryOf(debt.messageId),
+    boundary: boundaryOf(owed.messageId),
     at,
     text: { plain: plainText(text), html: htmlText(text) },
     certificationData: certificationXml({
-      tipo: debt.kind,
+      tipo: owed.kind,
       about,
       provider: issuer.name,
       at,
-      ricezione: debt.kind === 'presa-in-carico' ? debt.taken : [],
-      ...(debt.kind === 'avvenuta-consegna' && { ricevuta: debt.form, consegna: debt.recipient }),
-      ...(debt.kind === 'errore-consegna' && {
-        consegna: debt.recipient,
-        errore: debt.error.errore,
-        extended: debt.error.extended,
-      }),
+      ricezione: owed.kind === 'presa-in-carico' ? owed.taken : [],
+      ...(owed.kind === 'avvenuta-consegna' && { ricevuta: owed.form }),
+      ...('recipient' in owed && { consegna: owed.recipient }),
+      ...(error && { errore: error.errore, extended: error.extended }),
     }),
-    original: debt.kind === 'avvenuta-consegna' && debt.original !== undefined,
+    original: owed.kind === 'avvenuta-consegna' && owed.original !== undefined,
   };
 }
 

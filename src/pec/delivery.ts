@@ -45,6 +45,21 @@ const errors: readonly ErrorRow[] = [
   { codes: ['5.2.2'], errore: 'altro', code: '5.2.2', text: 'casella piena' },
 ];
 
+/** errore and errore-esteso of a message that lay idle too long (§2.2.2). */
+export function idleError(provider: string): DeliveryError {
+  return { errore: 'altro', extended: `5.4.7 - ${provider} - tempo massimo di giacenza superato` };
+}
+
+/** errore and errore-esteso where a scanner found a virus (§3.1.3, §3.2.3, §3.2.4). */
+export function virusError(virus: string, provider: string): DeliveryError {
+  const name = virus.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 200);
+  return {
+    errore: 'virus',
+    virus: name,
+    extended: `5.5.1 - ${provider} - presenza di un virus nel messaggio`,
+  };
+}
+
 function permanent(enhanced = ''): string {
   return /^5\.\d{1,3}\.\d{1,3}$/.test(enhanced) ? enhanced : '5.0.0';
 }

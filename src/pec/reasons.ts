@@ -31,14 +31,31 @@ export const reasons = {
   messageTooBig: { code: 552, detail: '3.4', text: 'Message over the limit of {} bytes' },
   badBytes: { code: 550, detail: '6.0', text: 'Message refused as it stands: {}' },
   headerTooBig: { code: 550, detail: '6.0', text: 'Header over the limit of {} bytes' },
-  keeperRefused: { code: 554, detail: '0.0', text: 'Refused by the mail server: {}' },
-  mailboxRefused: { code: 550, detail: '0.0', text: '{}' },
+  virus: { code: 550, detail: '7.0', text: 'Virus found: {}' },
   keeperBusy: { code: 451, detail: '4.1', text: 'The mail server behind us cannot take the message now' },
   shuttingDown: { code: 421, detail: '3.2', text: 'Closing for maintenance, try again' },
   trouble: { code: 451, detail: '3.0', text: 'Temporary trouble, nothing was kept, try again' },
 } as const satisfies Record<string, Reason>;
 
 export type ReasonName = keyof typeof reasons;
+
+/** What a formal exception is: the words of the reply (RFC 6109 §3.1.1); `{}` as above. texts.ts has those of the notice. */
+export const formalFaults = {
+  noField: 'a header line is no field',
+  notAscii: 'the header holds bytes outside ASCII',
+  twice: '{} is given twice',
+  badMessageId: 'Message-ID is no message identifier',
+  noAuthor: 'From holds no valid address',
+  severalAuthors: 'From names several authors',
+  badTo: 'To holds no valid address',
+  otherAuthor: 'the envelope sender {} is not the author in From',
+  badCc: 'Cc holds something that is no address',
+  hiddenRecipient: 'the recipient {} is in neither To nor Cc',
+  missingRecipient: '{} is in To or Cc, but is no recipient',
+  bcc: 'Bcc holds a value',
+} as const;
+
+export type FormalFaultName = keyof typeof formalFaults;
 
 /** The enhanced status in full: its class is the first digit of the code, never written by hand. */
 export function enhancedStatus({ code, detail }: Pick<Reason, 'code' | 'detail'>): string {

@@ -35,6 +35,8 @@ export interface KeptOriginal {
 export interface DeliveryError {
   readonly errore: 'no-dest' | 'no-dominio' | 'virus' | 'altro';
   readonly extended: string;
+  /** What the scanner called it, where `errore` is `virus`. */
+  readonly virus?: string;
 }
 
 interface Owed {
@@ -50,9 +52,20 @@ interface Owed {
 export interface Acceptance extends Owed {
   readonly kind: 'accettazione';
 }
+export interface NonAcceptance extends Owed {
+  readonly kind: 'non-accettazione';
+  readonly error: DeliveryError;
+  /** What the text names: the formal exception in Italian, or the virus. */
+  readonly why: string;
+}
 export interface TakeCharge extends Owed {
   readonly kind: 'presa-in-carico';
   readonly taken: readonly Mailbox[];
+}
+export interface VirusDetection extends Owed {
+  readonly kind: 'rilevazione-virus';
+  readonly recipient: Mailbox;
+  readonly error: DeliveryError;
 }
 export interface Delivery extends Owed {
   readonly kind: 'avvenuta-consegna';
@@ -66,18 +79,49 @@ export interface NonDelivery extends Owed {
   readonly recipient: Mailbox;
   readonly error: DeliveryError;
 }
+/** The 12 hour (`first`) and the 24 hour (`second`) notice (§3.1.6). */
+export interface TimeoutNotice extends Owed {
+  readonly kind: 'preavviso-errore-consegna';
+  readonly recipient: Mailbox;
+  readonly notice: 'first' | 'second';
+  readonly error: DeliveryError;
+}
+
+export type Receipt =
+  | Acceptance
+  | NonAcceptance
+  | TakeCharge
+  | VirusDetection
+  | Delivery
+  | NonDelivery
+  | TimeoutNotice;
+
+/** Not a receipt yet: at `due` it shows for which recipients a timeout notice is owed (§3.1.6). */
+export interface Wait {
+  readonly kind: 'attesa';
+  readonly notice: 'first' | 'second';
+  readonly due: Instant;
+  readonly to: Mailbox;
+  readonly about: MessageFacts;
+}
 
 /** What we owe somebody. Plain JSON: it is written to the journal and to the queue, and is all that paying it needs. */
-export type Debt = Acceptance | TakeCharge | Delivery | NonDelivery;
+export type Debt = Receipt | Wait;
 
 /** One debt per message, kind and recipients, however often it is found again: the identity of its job. */
 export function debtKey(debt: Debt): string {
-  const whom = (): readonly Mailbox[] => {
+  const whom = (): readonly string[] => {
     switch (debt.kind) {
       case 'accettazione':
+      case 'non-accettazione':
         return [];
+      case 'attesa':
+        return [debt.notice];
       case 'presa-in-carico':
         return debt.taken;
+      case 'preavviso-errore-consegna':
+        return [debt.notice, debt.recipient];
+      case 'rilevazione-virus':
       case 'avvenuta-consegna':
       case 'errore-consegna':
         return [debt.recipient];
@@ -92,10 +136,23 @@ export function debtKey(debt: Debt): string {
   ].join(' ');
 }
 
-/** Subject prefix of each receipt; the kinds are the values of X-Ricevuta and of `tipo` in the XML alike. */
-export const receiptSubjects: Record<Debt['kind'], string> = {
-  accettazione: 'ACCETTAZIONE: ',
-  'presa-in-carico': 'PRESA IN CARICO: ',
-  'avvenuta-consegna': 'CONSEGNA: ',
-  'errore-consegna': 'AVVISO DI MANCATA CONSEGNA: ',
-};
+/** Subject prefix of a receipt; its kind is the value of X-Ricevuta and of `tipo` in the XML alike. */
+export function receiptSubject(receipt: Receipt): string {
+  const virus = 'error' in receipt && receipt.error.errore === 'virus';
+  switch (receipt.kind) {
+    case 'accettazione':
+      return 'ACCETTAZIONE: ';
+    case 'non-accettazione':
+      return virus ? 'AVVISO DI NON ACCETTAZIONE PER VIRUS: ' : 'AVVISO DI NON ACCETTAZIONE: ';
+    case 'presa-in-carico':
+      return 'PRESA IN CARICO: ';
+    case 'rilevazione-virus':
+      return 'PROBLEMA DI SICUREZZA: ';
+    case 'avvenuta-consegna':
+      return 'CONSEGNA: ';
+    case 'errore-consegna':
+      return virus ? 'AVVISO DI MANCATA CONSEGNA PER VIRUS: ' : 'AVVISO DI MANCATA CONSEGNA: ';
+    case 'preavviso-errore-consegna':
+      return 'AVVISO DI MANCATA CONSEGNA PER SUP. TEMPO MASSIMO: ';
+  }
+}

@@ -56,7 +56,7 @@ export function sameMailbox(a: Mailbox, b: Mailbox): boolean {
 /** A Message-ID as it stands in a header field, brackets included, or undefined if it is none (RFC 5322 §3.6.4, read tolerantly). */
 export function parseMsgid(text: string): Msgid | undefined {
   const id = text.trim();
-  return /^<[^<>\s\x00-\x20\x7f-\uffff]{1,990}>$/.test(id) ? (id as Msgid) : undefined;
+  return /^<[^<>\s\x00-\x20\x7f-\uffff]{1,900}>$/.test(id) ? (id as Msgid) : undefined;
 }
 
 /** The identifier of a transport envelope, with or without angle brackets, or undefined if it is none. */

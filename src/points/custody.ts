@@ -1,7 +1,18 @@
 // The proofs without which a 2xx cannot be written and a debt cannot be journaled. Each is minted here and nowhere else.
 import { enhancedStatus, type ReasonName, reasons, replyText } from '../pec/reasons.ts';
-import type { Acceptance, Debt, Delivery, NonDelivery, TakeCharge } from '../pec/receipts.ts';
-import type { Instant, Mailbox, Msgid, PecMsgid } from '../pec/values.ts';
+import type {
+  Acceptance,
+  Debt,
+  Delivery,
+  NonAcceptance,
+  NonDelivery,
+  TakeCharge,
+  TimeoutNotice,
+  VirusDetection,
+  Wait,
+} from '../pec/receipts.ts';
+import { type Hearing, overdueRecipients, type Tracked, unheardRecipients } from '../pec/tracking.ts';
+import { type Instant, type Mailbox, type Msgid, mailboxKey, type PecMsgid } from '../pec/values.ts';
 
 declare const proof: unique symbol;
 type Proof<Name extends string> = { readonly [proof]: Name };
@@ -19,6 +30,15 @@ export interface KeeperAnswer {
 export type Custody = Proof<'custody'> & { readonly recipients: readonly Mailbox[] };
 /** A keeper answered 5xx for this recipient: the message will not arrive there. */
 export type Rejection = Proof<'rejection'> & KeeperAnswer;
+/** Somebody who can know says that the message will not reach these recipients. */
+export type Failure = Proof<'failure'> & { readonly recipients: readonly Mailbox[] };
+/** A scanner found a virus in the message for these recipients, and it was not passed on. */
+export type Infection = Proof<'infection'> & {
+  readonly recipients: readonly Mailbox[];
+  readonly virus: string;
+};
+/** Time is up, and nothing was heard of these recipients that would close the wait. */
+export type Silence = Proof<'silence'> & { readonly recipients: readonly Mailbox[] };
 /** A debt whose event did happen: only this can be journaled. */
 export type OwedDebt = Proof<'owed'> & { readonly debt: Debt };
 /** A line is on disk, with the debts in it. */
@@ -42,13 +62,54 @@ export function verdictOf(answers: readonly KeeperAnswer[]): Verdict {
   };
 }
 
-/** Acceptance, take-charge and delivery need a custody, non-delivery a rejection: a false certificate does not compile. */
-export function owe(debt: Acceptance | TakeCharge | Delivery, because: Custody): OwedDebt;
-export function owe(debt: NonDelivery, because: Rejection): OwedDebt;
-export function owe(debt: Debt, because: Custody | Rejection): OwedDebt {
-  const proven = 'recipients' in because ? because.recipients : [because.recipient];
+/** Temporary refusals of a message that has been idle for longer than it may: they will not be tried again (§2.2.2). */
+export function expired(
+  answers: readonly KeeperAnswer[],
+  certifiedAt: Instant,
+  now: Instant,
+  idle: number,
+): Failure {
+  const recipients = now - certifiedAt >= idle ? answers.map(({ recipient }) => recipient) : [];
+  return { recipients } as unknown as Failure;
+}
+
+/** A bounce, for those of its recipients of whom nothing was heard yet: after a take-charge it is a lie (§2.2.2). */
+export function bounced(tracked: Tracked, recipients: readonly Mailbox[]): Failure {
+  const unheard = new Set(unheardRecipients(tracked).map(mailboxKey));
+  return { recipients: recipients.filter(one => unheard.has(mailboxKey(one))) } as unknown as Failure;
+}
+
+/** What the provider of the recipients told us: it does not deliver (§3.2.4). */
+export function toldOf({ heard, recipients }: Hearing): Failure {
+  return { recipients: heard === 'errore-consegna' ? recipients : [] } as unknown as Failure;
+}
+
+/** The scanner's verdict on a message that goes no further. */
+export function infected(virus: string, recipients: readonly Mailbox[]): Infection {
+  return { virus, recipients } as unknown as Infection;
+}
+
+/** Whom the notice of `wait` is due for: nobody before its time, nobody if what was heard is unknown (§3.1.6). */
+export function silenceOf({ notice, due }: Wait, tracked: Tracked | undefined, now: Instant): Silence {
+  const recipients = tracked === undefined || now < due ? [] : overdueRecipients(tracked, notice);
+  return { recipients } as unknown as Silence;
+}
+
+/** Each debt needs the proof of its event: a false certificate does not compile, and one for another recipient throws. */
+export function owe(debt: Acceptance | TakeCharge | Delivery | Wait, because: Custody): OwedDebt;
+export function owe(debt: NonDelivery, because: Rejection | Failure): OwedDebt;
+export function owe(debt: NonAcceptance, because: Refusal): OwedDebt;
+export function owe(debt: VirusDetection, because: Infection): OwedDebt;
+export function owe(debt: TimeoutNotice, because: Silence): OwedDebt;
+export function owe(
+  debt: Debt,
+  because: Custody | Rejection | Failure | Refusal | Infection | Silence,
+): OwedDebt {
   const stated = 'recipient' in debt ? [debt.recipient] : debt.kind === 'presa-in-carico' ? debt.taken : [];
-  if (stated.some(recipient => !proven.includes(recipient)))
+  const proven =
+    'recipients' in because ? because.recipients : 'recipient' in because ? [because.recipient] : [];
+  const keys = new Set(proven.map(mailboxKey));
+  if (stated.some(recipient => !keys.has(mailboxKey(recipient))))
     throw new Error(`${debt.kind} for a recipient that nothing is proved of`);
   return { debt } as unknown as OwedDebt;
 }
@@ -69,6 +130,9 @@ export interface JournalLine {
     | 'delivered'
     | 'sent'
     | 'refused'
+    | 'infected'
+    | 'bounced'
+    | 'overdue'
     | 'orphan';
   readonly point: 'access' | 'incoming' | 'delivery' | 'worker';
   readonly sender: Mailbox | null;
@@ -84,7 +148,7 @@ export interface JournalLine {
   readonly transaction: string;
   /** The key of the debt that was paid (`sent`). */
   readonly paid?: string;
-  /** Why (`refused`). */
+  /** Why, or what was odd. */
   readonly reason?: string;
   readonly debts?: readonly OwedDebt[];
 }
@@ -106,12 +170,10 @@ export function accepted(_custody: Custody, _line: Journaled, about: string): Re
   return { code: 250, text: `2.0.0 Ok: ${about.replace(/[^\x20-\x7e]/g, '')}` };
 }
 
-/** 250 for a recipient whose rejection the sender will hear of by receipt (§3.3.3). */
-export function settled(_rejection: Rejection, _line: Journaled, about: string): Reply {
-  return {
-    code: 250,
-    text: `2.0.0 Ok, the sender is told by receipt: ${about.replace(/[^\x20-\x7e]/g, '')}`,
-  };
+/** 250 for what goes no further, because somebody will hear of it by a receipt that is owed (§3.1.2, §3.2.3, §3.3.3). */
+export function settled(line: Journaled, about: string): Reply {
+  if ((line.line.debts ?? []).length === 0) throw new Error('settled, but nothing is owed');
+  return { code: 250, text: `2.0.0 Ok, told by receipt: ${about.replace(/[^\x20-\x7e]/g, '')}` };
 }
 
 /** The keeper's own negative answer, handed back to the peer unchanged in meaning. Anything but 4xx and 5xx is trouble. */

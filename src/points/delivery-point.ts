@@ -1,10 +1,16 @@
 // The delivery point: once the mailbox holds a transport envelope, the sender is owed a receipt. RFC 6109 §2.2.3, §3.3
+import { heldUntil } from '../mime/bytes.ts';
+import type { ReceivedClass } from '../pec/admission.ts';
 import type { Issuer } from '../pec/compose.ts';
-import { deliveryError, formFor } from '../pec/delivery.ts';
-import type { KeptOriginal } from '../pec/receipts.ts';
-import type { Instant, Mailbox, SmtpEnvelope } from '../pec/values.ts';
+import { deliveryError, formFor, idleError } from '../pec/delivery.ts';
+import type { Delivery as DeliveryReceipt } from '../pec/receipts.ts';
+import { hearingOf } from '../pec/tracking.ts';
+import type { Domain, Instant, Mailbox, SmtpEnvelope } from '../pec/values.ts';
+import { correlate } from './bounce.ts';
 import {
   accepted,
+  type Custody,
+  expired,
   type Journaled,
   type OwedDebt,
   owe,
@@ -20,6 +26,10 @@ import { type Reception, receive, statedBy } from './reception.ts';
 
 export interface DeliveryPolicy {
   readonly issuer: Issuer;
+  /** The PEC domains whose mailboxes are ours. */
+  readonly domains: readonly Domain[];
+  /** In ms: how long after the certified date a mailbox that keeps putting us off is given up (§2.2.2). */
+  readonly idle: number;
   /** In bytes. */
   readonly headerSize: number;
 }
@@ -58,9 +68,23 @@ async function deliver(
     sender: envelope.from,
     recipients: envelope.to,
   };
-  const verdict = await offer(world, envelope, reception.spooled.read(), operation, gone);
+  const { class: received, spooled } = reception;
+  const hearing = hearingOf(received, policy.domains, world.trust.directory);
+  if (hearing !== undefined) await world.waits.note(hearing, operation.at);
+  if (received.class === 'ordinary') {
+    const correlated = await correlate(world, policy.issuer, envelope, reception, operation, operation.at);
+    if (correlated?.complete) return [settled(correlated.line, operation.transaction)];
+  }
+  const deliveries =
+    received.class === 'transport-envelope' ? deliveriesOf(world, envelope, reception, received) : [];
+  // Before the mailbox has it: a receipt that could not be kept afterwards would never be paid.
+  const message = heldUntil(spooled.read(), async () => {
+    for (const { original } of deliveries) if (original !== undefined) await spooled.keep(original.file);
+  });
+  const verdict = await offer(world, envelope, message, operation, { gone });
   const at = world.origin.now();
-  const debts = await debtsOf(world, policy, reception, verdict, at);
+  const debts = debtsOf(world, policy, received, deliveries, verdict, at);
+  await release(world.spool, deliveries, verdict);
   const refusals = [...verdict.rejections, ...verdict.undecided];
   const line = await settle(world, {
     ...operation,
@@ -71,61 +95,85 @@ async function deliver(
       reason: refusals.map(({ recipient, code, text }) => `${recipient}: ${code} ${text}`).join('; '),
     }),
   });
-  const certified = reception.class.class === 'transport-envelope';
-  return envelope.to.map(recipient =>
-    replyFor(recipient, verdict, line, certified ? 'by receipt' : 'by bounce'),
-  );
+  return envelope.to.map(recipient => replyFor(recipient, verdict, line));
+}
+
+type TransportEnvelope = Extract<ReceivedClass, { class: 'transport-envelope' }>;
+/** A delivery receipt that will be owed once the mailbox has the message. */
+type Delivery = Omit<DeliveryReceipt, 'at'>;
+
+/** The receipt that each recipient would earn, in the form asked for (§3.3.2). */
+function deliveriesOf(
+  { origin }: DeliveryWorld,
+  { to }: SmtpEnvelope,
+  { header, original }: Reception,
+  { certification: { about, ricevuta = 'completa' } }: TransportEnvelope,
+): readonly Delivery[] {
+  return to.map(recipient => {
+    const form = formFor(recipient, header, ricevuta);
+    const messageId = origin.messageId();
+    const kept = form !== 'sintetica' &&
+      original && { file: messageId, start: original.start, end: original.end };
+    const delivery = {
+      kind: 'avvenuta-consegna',
+      messageId,
+      to: about.sender,
+      about,
+      recipient,
+      form,
+    } as const;
+    return { ...delivery, ...(kept && { original: kept }) };
+  });
 }
 
 /** A delivery receipt for each mailbox that has the transport envelope, a non-delivery receipt for each that never will (§3.3). */
-async function debtsOf(
+function debtsOf(
   { origin }: DeliveryWorld,
-  { issuer }: DeliveryPolicy,
-  { class: received, header, original, spooled }: Reception,
-  { custody, rejections }: Verdict,
-  at: Instant,
-): Promise<readonly OwedDebt[]> {
-  if (received.class !== 'transport-envelope') return [];
-  const { about, ricevuta = 'completa' } = received.certification;
-  const debt = () => ({ messageId: origin.messageId(), at, to: about.sender, about });
-  const debts = rejections.map(rejection => {
-    const { recipient, enhanced } = rejection;
-    const error = deliveryError(enhanced, issuer.name);
-    return owe({ kind: 'errore-consegna', ...debt(), recipient, error }, rejection);
-  });
-  if (custody === undefined) return debts;
-  for (const recipient of custody.recipients) {
-    const form = formFor(recipient, header, ricevuta);
-    const delivery = { kind: 'avvenuta-consegna', ...debt(), recipient, form } as const;
-    const kept = form === 'sintetica' ? {} : { original: await keep(spooled, delivery.messageId, original) };
-    debts.push(owe({ ...delivery, ...kept }, custody));
-  }
-  return debts;
-}
-
-/** What a transport envelope carries is there: admission saw to it. */
-async function keep(
-  spooled: Reception['spooled'],
-  file: string,
-  original: Reception['original'],
-): Promise<KeptOriginal> {
-  if (original === undefined) throw new Error('a transport envelope without its original');
-  await spooled.keep(file);
-  return { file, start: original.start, end: original.end };
-}
-
-/** A permanent refusal that the sender hears of by receipt is settled; the MTA would only bounce it (§3.3.3). */
-function replyFor(
-  recipient: Mailbox,
+  { issuer, idle }: DeliveryPolicy,
+  received: ReceivedClass,
+  deliveries: readonly Delivery[],
   { custody, rejections, undecided }: Verdict,
-  line: Journaled,
-  told: 'by receipt' | 'by bounce',
-): Reply {
-  const { transaction } = line.line;
+  at: Instant,
+): readonly OwedDebt[] {
+  if (received.class !== 'transport-envelope') return [];
+  const { certification } = received;
+  const { about } = certification;
+  const debt = () => ({ messageId: origin.messageId(), at, to: about.sender, about });
+  const failure = expired(undecided, certification.at, at, idle);
+  const tooLate = idleError(issuer.name);
+  return [
+    ...rejections.map(rejection => {
+      const { recipient, enhanced } = rejection;
+      const error = deliveryError(enhanced, issuer.name);
+      return owe({ kind: 'errore-consegna', ...debt(), recipient, error }, rejection);
+    }),
+    ...failure.recipients.map(recipient =>
+      owe({ kind: 'errore-consegna', ...debt(), recipient, error: tooLate }, failure),
+    ),
+    ...(custody === undefined
+      ? []
+      : deliveries.filter(one => has(custody, one)).map(one => owe({ ...one, at }, custody))),
+  ];
+}
+
+function has({ recipients }: Custody, { recipient }: Delivery): boolean {
+  return recipients.includes(recipient);
+}
+
+/** What was kept for a receipt that is not owed. */
+async function release(spool: Spool, deliveries: readonly Delivery[], { custody }: Verdict): Promise<void> {
+  for (const delivery of deliveries) {
+    const owed = custody !== undefined && has(custody, delivery);
+    if (!owed && delivery.original !== undefined) await spool.release(delivery.original.file);
+  }
+}
+
+/** A failure that the sender hears of by receipt is settled: the MTA would only bounce it, or try again (§3.3.3). */
+function replyFor(recipient: Mailbox, { custody, rejections, undecided }: Verdict, line: Journaled): Reply {
+  const { transaction, debts = [] } = line.line;
   if (custody?.recipients.includes(recipient)) return accepted(custody, line, transaction);
-  const rejection = rejections.find(one => one.recipient === recipient);
-  if (rejection !== undefined)
-    return told === 'by receipt' ? settled(rejection, line, transaction) : passedBack(rejection);
-  const answer = undecided.find(one => one.recipient === recipient);
+  const told = debts.some(({ debt }) => debt.kind === 'errore-consegna' && debt.recipient === recipient);
+  if (told) return settled(line, transaction);
+  const answer = [...rejections, ...undecided].find(one => one.recipient === recipient);
   return answer === undefined ? new Refusal('trouble').reply : passedBack(answer);
 }

@@ -11,17 +11,23 @@ import {
   verdictOf,
 } from './custody.ts';
 import type { Events } from './events.ts';
-import type { DebtBook, Journal, Keeper } from './ports.ts';
+import type { DebtBook, DeliverOptions, Journal, Keeper, Waits } from './ports.ts';
 
 export interface Keepers {
   readonly keeper: Keeper;
   readonly journal: Journal;
   readonly debts: DebtBook;
+  readonly waits: Waits;
   readonly events: Events;
 }
 
 /** What the lines of one transaction have in common. */
 export type Operation = Omit<JournalLine, 'event'>;
+
+export interface Offer extends Omit<DeliverOptions, 'signal'> {
+  /** Aborted when the client vanishes. */
+  readonly gone: AbortSignal;
+}
 
 /**
  * Offers a message to the keeper. The final dot waits until the debt book answers and the intent is on disk;
@@ -32,14 +38,15 @@ export async function offer(
   envelope: SmtpEnvelope,
   message: AsyncIterable<Buffer>,
   operation: Operation,
-  gone: AbortSignal,
+  options: Offer,
 ): Promise<Verdict> {
+  const { gone, ...others } = options;
   const gate = async () => {
     await debts.ready();
     await journal.write({ ...operation, event: 'intent' });
     gone.throwIfAborted();
   };
-  return verdictOf(await keeper.deliver(envelope, heldUntil(message, gate), gone));
+  return verdictOf(await keeper.deliver(envelope, heldUntil(message, gate), { ...others, signal: gone }));
 }
 
 /** Like `offer`, for a keeper that takes a message as one: unless it took it for somebody, its answer is thrown. */
@@ -48,20 +55,34 @@ export async function handOver(
   envelope: SmtpEnvelope,
   message: AsyncIterable<Buffer>,
   operation: Operation,
-  gone: AbortSignal,
+  options: Offer,
 ): Promise<{ readonly custody: Custody; readonly rejections: readonly Rejection[] }> {
-  const { custody, rejections, undecided } = await offer(keepers, envelope, message, operation, gone);
+  const { custody, rejections, undecided } = await offer(keepers, envelope, message, operation, options);
   if (custody !== undefined) return { custody, rejections };
   const [answer] = [...undecided, ...rejections];
   await keepers.journal.write({ ...operation, event: 'refused', reason: answer?.text ?? 'no answer' });
   throw answer === undefined ? new Refusal('keeperBusy') : new Refusal(answer);
 }
 
-/** Writes the outcome to disk, then books its debts. A debt that Redis does not take now is booked from the journal later. */
-export async function settle({ journal, debts, events }: Keepers, outcome: JournalLine): Promise<Journaled> {
+/**
+ * Writes the outcome to disk, then books its debts and closes the waits of those who will not get the message.
+ * What Redis does not take now is booked from the journal later.
+ */
+export async function settle(
+  { journal, debts, waits, events }: Keepers,
+  outcome: JournalLine,
+): Promise<Journaled> {
   const line = await journal.write(outcome);
   const owed = (outcome.debts ?? []).map(({ debt }) => debt);
-  if (owed.length > 0)
-    await debts.book(owed).catch((trouble: unknown) => events.trouble('debt book', trouble));
+  try {
+    if (owed.length > 0) await debts.book(owed);
+    for (const debt of owed) {
+      if (debt.kind !== 'errore-consegna') continue;
+      const { about, kind, recipient } = debt;
+      await waits.note({ pecMsgid: about.pecMsgid, heard: kind, recipients: [recipient] }, outcome.at);
+    }
+  } catch (trouble) {
+    events.trouble('debt book', trouble);
+  }
   return line;
 }

@@ -1,6 +1,7 @@
 // What the doors ask of the world, and what the world asks of a door: a few small interfaces, one adapter each
 import type { Directory } from '../pec/directory.ts';
-import type { Debt } from '../pec/receipts.ts';
+import type { Debt, MessageFacts } from '../pec/receipts.ts';
+import type { Hearing, Tracked } from '../pec/tracking.ts';
 import type { Instant, Mailbox, PecMsgid, SmtpEnvelope } from '../pec/values.ts';
 import type { Journaled, JournalLine, KeeperAnswer, Reply } from './custody.ts';
 
@@ -29,15 +30,22 @@ export interface Door {
 export interface Keeper {
   /**
    * One answer per recipient of `envelope.to`, in that order. Over SMTP those accepted at RCPT share the reply to the final dot,
-   * and a 4xx for one of them is the answer to all: the message is not sent.
-   * If `message` throws, or `signal` aborts, the connection is cut before the final dot and the promise rejects.
+   * and a 4xx for one of them, or any refusal of an indispensable one, is the answer to all: the message is not sent.
+   * If `message` throws, or the signal aborts, the connection is cut before the final dot and the promise rejects.
    * Rejects as well when the keeper cannot be reached or falls silent after the dot: then nobody knows.
    */
   deliver(
     envelope: SmtpEnvelope,
     message: AsyncIterable<Buffer>,
-    signal?: AbortSignal,
+    options?: DeliverOptions,
   ): Promise<readonly KeeperAnswer[]>;
+}
+
+export interface DeliverOptions {
+  /** Before the final dot it cuts the connection; after it the keeper's answer is waited for all the same. */
+  readonly signal?: AbortSignal;
+  /** Recipients whose refusal we could tell nobody of, once the others have the message. */
+  readonly indispensable?: readonly Mailbox[];
 }
 
 /** Where credentials are tried. */
@@ -75,13 +83,56 @@ export interface Spooled extends AsyncDisposable {
   keep(name: string): Promise<void>;
 }
 
+/** A message on its way to disk. Disposing it removes the file. */
+export interface SpoolDraft extends AsyncDisposable {
+  append(chunk: Buffer): Promise<void>;
+  /** The bytes so far, from the first to the last. */
+  read(): AsyncIterable<Buffer>;
+}
+
 export interface Spool {
+  /** A new file to be written as the bytes pass. */
+  draft(): Promise<SpoolDraft>;
   /** Writes the bytes to a new file, passing every chunk to `tap` on the way. */
   take(bytes: AsyncIterable<Buffer>, tap: (chunk: Buffer) => void): Promise<Spooled>;
   /** The kept bytes of `name`, as in Spooled.read. Throws at once if there are none. */
   readKept(name: string, start: number, end: number): AsyncIterable<Buffer>;
   /** Forgets what was kept under `name`. Nothing happens if there is none. */
   release(name: string): Promise<void>;
+}
+
+/** The virus scanner. */
+export interface Scanner {
+  /** Begins to scan one message. Rejects if the scanner cannot be reached. */
+  scan(): Promise<Scan>;
+}
+
+/** Disposing it gives up; nobody hears the verdict then. */
+export interface Scan extends AsyncDisposable {
+  /** Resolves when the scanner takes more. Rejects if it went away. */
+  push(chunk: Buffer): Promise<void>;
+  /** After the last chunk: the name of the virus, or undefined if there is none. Rejects if the scanner cannot tell. */
+  verdict(): Promise<string | undefined>;
+}
+
+/** Where infected messages are kept (§2.2.4). */
+export interface VirusStore {
+  /** Keeps the message durably, with what is known of it beside; it is on disk when this resolves. Storing a name again changes nothing. */
+  store(
+    name: string,
+    message: AsyncIterable<Buffer>,
+    facts: Readonly<Record<string, unknown>>,
+  ): Promise<void>;
+}
+
+/** What we heard of the messages that our users sent; shared by all nodes (§3.1.6). */
+export interface Waits {
+  /** Begins to track a message; one that is tracked already stays as it is. */
+  track(about: MessageFacts): Promise<void>;
+  /** Notes what was heard, at its first hearing. A message that is not tracked is passed over. */
+  note(hearing: Hearing, at: Instant): Promise<void>;
+  /** Undefined if the message is not tracked, or not any more. */
+  of(pecMsgid: PecMsgid): Promise<Tracked | undefined>;
 }
 
 /** The provider directory and the anchors, as they are at this moment. */

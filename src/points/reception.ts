@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { BadBytesError, checkedBytes } from '../mime/bytes.ts';
 import { CertificationDataError, readCertificationData } from '../mime/certdata-reader.ts';
+import { type DeliveryStatus, dsnReader } from '../mime/dsn-reader.ts';
 import { HeaderTooBigError, readMessage } from '../mime/read-message.ts';
 import { type ReceivedMessage, type SignedStructure, signedReader } from '../mime/signed-reader.ts';
 import { classify, type Evidence, type ReceivedClass, type SignatureEvidence } from '../pec/admission.ts';
@@ -21,6 +22,8 @@ export interface Reception {
   readonly class: ReceivedClass;
   /** Where the original lies in the spooled file, if the message is a well-formed PEC message that carries one. */
   readonly original?: SignedStructure['original'];
+  /** What a bounce says of the message that it returns. */
+  readonly bounce?: DeliveryStatus;
 }
 
 /** Takes a message to the spool and says what it is at the instant `at`. The caller disposes `spooled`. */
@@ -32,19 +35,25 @@ export async function receive(
   headerSize: number,
 ): Promise<Reception> {
   const reader = signedReader({ headerSize });
-  const spooled = await world.spool
-    .take(checkedBytes(bytes), chunk => reader.push(chunk))
-    .catch((trouble: unknown) => {
-      throw refusalOf(trouble, headerSize);
-    });
+  // Only the null reverse path sends bounces (RFC 5321 §4.5.5).
+  const report = envelope.from === null ? dsnReader() : undefined;
+  const tap = (chunk: Buffer) => {
+    reader.push(chunk);
+    report?.push(chunk);
+  };
+  const spooled = await world.spool.take(checkedBytes(bytes), tap).catch((trouble: unknown) => {
+    throw refusalOf(trouble, headerSize);
+  });
   try {
     const message = reader.end();
     const evidence = gather(message, world.trust, at);
+    const bounce = report?.end();
     return {
       spooled,
       header: evidence.header,
       class: classify(evidence, envelope, world.trust.directory),
       ...(message.signed?.original && { original: message.signed.original }),
+      ...(bounce && { bounce }),
     };
   } catch (trouble) {
     await spooled[Symbol.asyncDispose]();

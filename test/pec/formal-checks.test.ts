@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formalExceptions, largestSize } from '../../src/pec/formal-checks.ts';
 import { parseHeader } from '../../src/pec/header.ts';
+import { formalFaults } from '../../src/pec/reasons.ts';
 import { parseMailbox } from '../../src/pec/values.ts';
 
 const anna = mailbox('anna@pec.alfa.example');
@@ -65,7 +66,8 @@ const rows: [string, readonly string[], RegExp][] = [
 for (const [name, lines, expected] of rows)
   test(`§3.1.1 formal exception: ${name}`, () => {
     const [first] = faults(lines);
-    assert.match(first ?? 'none', expected);
+    const said = formalFaults[first?.name ?? assert.fail('no fault')].replace('{}', first?.about ?? '');
+    assert.match(said, expected);
   });
 
 test('§3.1.1 the limit is for the size times the recipients', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { parseHeader, valuesOf } from '../../src/pec/header.ts';
-import type { Debt } from '../../src/pec/receipts.ts';
+import type { Receipt } from '../../src/pec/receipts.ts';
 import { loginIsAddress } from '../../src/pec/senders.ts';
 import { accessPoint } from '../../src/points/access-point.ts';
 import { Refusal, type Reply, replyTo } from '../../src/points/custody.ts';
@@ -36,19 +36,25 @@ before(async () => {
 });
 
 const headerSize = 100_000;
-function access(at: World) {
+const HOUR = 3_600_000;
+function access(at: World, onFormalException: 'refuse' | 'receipt-only' = 'refuse') {
   const { issuer, domain } = providers.alfa;
   return accessPoint(at, {
     issuer,
     domains: [domain],
+    serviceMailbox: providers.alfa.provider.mailReceipt,
     addressesOf: loginIsAddress,
     maxSizeTimesRecipients: 1_000_000,
     headerSize,
+    onFormalException,
+    timeouts,
   });
 }
+const timeouts = { firstNotice: 12 * HOUR, secondNotice: 24 * HOUR };
 const incoming = (at: World) =>
   incomingPoint(at, { issuer: providers.beta.issuer, domains: [providers.beta.domain], headerSize });
-const delivery = (at: World) => deliveryPoint(at, { issuer: providers.beta.issuer, headerSize });
+const delivery = (at: World, { issuer, domain } = providers.beta) =>
+  deliveryPoint(at, { issuer, domains: [domain], headerSize, idle: 24 * HOUR });
 const alfa = () => world(providers.alfa, providers.trust);
 const beta = () => world(providers.beta, providers.trust);
 
@@ -65,8 +71,8 @@ function header(message: Buffer, name: string): string | undefined {
   return valuesOf(parseHeader(String(message.subarray(0, message.indexOf('\r\n\r\n') + 2))), name)[0];
 }
 
-function debtsOf({ booked }: World): Debt[] {
-  return [...booked.values()];
+function receiptsOf({ booked }: World): Receipt[] {
+  return [...booked.values()].filter(debt => debt.kind !== 'attesa');
 }
 
 test('§2.2.1 a submission becomes a transport envelope, and an acceptance is owed', async () => {
@@ -84,7 +90,7 @@ test('§2.2.1 a submission becomes a transport envelope, and an acceptance is ow
     at.lines.map(({ event }) => event),
     ['intent', 'accepted'],
   );
-  const [debt] = debtsOf(at);
+  const [debt] = receiptsOf(at);
   assert.deepEqual([debt?.kind, debt?.to, debt?.about.pecMsgid], ['accettazione', anna, pecMsgid]);
   assert.deepEqual(
     debt?.about.recipients.map(({ kind }) => kind),
@@ -136,14 +142,14 @@ for (const [name, attempt, reply] of refused)
 test('a refused submission never reaches the final dot', async () => {
   const at = alfa();
   await assert.rejects(access(at).message(submitTo, bytes(submission.replace('Testo\r', 'Testo')), session));
-  assert.deepEqual([at.kept, at.lines, debtsOf(at)], [[], [], []]);
+  assert.deepEqual([at.kept, at.lines, receiptsOf(at)], [[], [], []]);
 });
 
 test('a client that is gone: no final dot', async () => {
   const at = alfa();
   const gone = AbortSignal.abort();
   await assert.rejects(access(at).message(submitTo, bytes(submission), { ...session, gone }));
-  assert.deepEqual([at.kept, debtsOf(at)], [[], []]);
+  assert.deepEqual([at.kept, receiptsOf(at)], [[], []]);
 });
 
 test('recipients that the MTA refuses get a non-delivery, the rest goes on (§3.3.3)', async () => {
@@ -153,7 +159,7 @@ test('recipients that the MTA refuses get a non-delivery, the rest goes on (§3.
   );
   await access(at).message(submitTo, bytes(submission), session);
   assert.deepEqual(
-    debtsOf(at).map(debt => [debt.kind, 'recipient' in debt && debt.recipient]),
+    receiptsOf(at).map(debt => [debt.kind, 'recipient' in debt && debt.recipient]),
     [
       ['accettazione', false],
       ['errore-consegna', carla],
@@ -168,7 +174,7 @@ test('an MTA that takes nothing: its answer, and nothing owed', async () => {
     access(at).message(submitTo, bytes(submission), session),
     /^Error: 452 4\.3\.1 disk full/,
   );
-  assert.deepEqual(debtsOf(at), []);
+  assert.deepEqual(receiptsOf(at), []);
   assert.deepEqual(
     at.lines.map(({ event }) => event),
     ['intent', 'refused'],
@@ -181,7 +187,7 @@ test('§3.2.1 a transport envelope is passed on as it is, and a take-charge is o
   const [reply] = await incoming(at).message({ from: anna, to: [bruno, carla] }, bytes(sent, 501), session);
   assert.equal(reply?.code, 250);
   assert.ok(at.kept[0]?.bytes.equals(sent));
-  const [debt] = debtsOf(at);
+  const [debt] = receiptsOf(at);
   assert.deepEqual([debt?.kind, debt?.to], ['presa-in-carico', 'ricevute@pec.alfa.example']);
   assert.deepEqual(debt?.kind === 'presa-in-carico' && debt.taken, [bruno, carla]);
 });
@@ -201,7 +207,7 @@ for (const [name, change, routing] of forged)
     const [reply] = await incoming(at).message(routing, bytes(change(await envelope())), session);
     assert.equal(reply?.code, 250);
     assert.equal(header(at.kept[0]?.bytes ?? assert.fail(), 'X-Trasporto'), 'errore');
-    assert.deepEqual(debtsOf(at), []);
+    assert.deepEqual(receiptsOf(at), []);
   });
 
 test('a changed byte makes it ordinary mail', async () => {
@@ -220,11 +226,11 @@ test('§3.2.2 ordinary mail for an open mailbox: an anomaly envelope with the me
   const { bytes: kept } = at.kept[0] ?? assert.fail();
   assert.ok(kept.includes(`\r\n\r\n${ordinary}\r\n--`));
   assert.equal(header(kept, 'Subject'), 'ANOMALIA MESSAGGIO: Saluti');
-  assert.deepEqual([debtsOf(at), at.lines.at(-1)?.event], [[], 'enveloped']);
+  assert.deepEqual([receiptsOf(at), at.lines.at(-1)?.event], [[], 'enveloped']);
 
   const delivered = beta();
   const [reply] = await delivery(delivered).message({ from: mario, to: [bruno] }, bytes(kept), session);
-  assert.deepEqual([reply?.code, debtsOf(delivered)], [250, []]);
+  assert.deepEqual([reply?.code, receiptsOf(delivered)], [250, []]);
 });
 
 test('ordinary mail for an open and a closed mailbox: 554 for all when only the dot shows it', async () => {
@@ -257,7 +263,7 @@ test('§3.3 delivery: each recipient its own reply and its own receipt', async (
     [250, 250, 452],
   );
   assert.ok(at.kept[0]?.bytes.equals(sent));
-  const [nonDelivery, done] = debtsOf(at);
+  const [nonDelivery, done] = receiptsOf(at);
   assert.ok(nonDelivery?.kind === 'errore-consegna' && nonDelivery.recipient === carla);
   assert.equal(nonDelivery.error.extended, '5.1.1 - beta - indirizzo non valido');
   assert.ok(done?.kind === 'avvenuta-consegna' && done.recipient === bruno && done.form === 'completa');
@@ -275,7 +281,7 @@ test('§3.3 delivery: each recipient its own reply and its own receipt', async (
 test('§3.3.2.1 a carbon copy gets the concise receipt, without the original', async () => {
   const at = beta();
   await delivery(at).message({ from: anna, to: [carla] }, bytes(await envelope()), session);
-  const [debt] = debtsOf(at);
+  const [debt] = receiptsOf(at);
   assert.ok(debt?.kind === 'avvenuta-consegna' && debt.form === 'sintetica' && debt.original === undefined);
   assert.equal(at.spooled.size, 0);
 });
@@ -283,7 +289,7 @@ test('§3.3.2.1 a carbon copy gets the concise receipt, without the original', a
 test('§2.2.3 anything else is delivered unchanged and earns nothing; a refusal is handed back', async () => {
   const at = beta();
   const [reply] = await delivery(at).message({ from: mario, to: [bruno] }, bytes(ordinary), session);
-  assert.deepEqual([reply?.code, String(at.kept[0]?.bytes), debtsOf(at)], [250, ordinary, []]);
+  assert.deepEqual([reply?.code, String(at.kept[0]?.bytes), receiptsOf(at)], [250, ordinary, []]);
   at.answering(() => ({ code: 552, enhanced: '5.2.2', text: 'full' }));
   const [refusal] = await delivery(at).message({ from: mario, to: [bruno] }, bytes(ordinary), session);
   assert.deepEqual(refusal, { code: 552, text: '5.2.2 full' });
@@ -292,7 +298,7 @@ test('§2.2.3 anything else is delivered unchanged and earns nothing; a refusal 
 test('a receipt is the same bytes each time, passes the incoming point, and is owed no more', async () => {
   const at = beta();
   await delivery(at).message({ from: anna, to: [bruno] }, bytes(await envelope()), session);
-  const [debt] = debtsOf(at);
+  const [debt] = receiptsOf(at);
   assert.ok(debt?.kind === 'avvenuta-consegna');
   const held = at.spooled.get(debt.original?.file ?? '') ?? assert.fail();
   await pay(at, providers.beta.issuer, debt);
@@ -319,7 +325,7 @@ test('a receipt is the same bytes each time, passes the incoming point, and is o
 test('a receipt that the MTA does not take stays owed', async () => {
   const at = alfa();
   await access(at).message(submitTo, bytes(submission), session);
-  const [debt] = debtsOf(at);
+  const [debt] = receiptsOf(at);
   at.answering(() => ({ code: 451, text: 'later' }));
   await assert.rejects(pay(at, providers.alfa.issuer, debt ?? assert.fail()));
   assert.equal(

@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { makePki } from '../../src/demo/pki.ts';
 import { directoryOf, type Provider } from '../../src/pec/directory.ts';
-import type { Debt } from '../../src/pec/receipts.ts';
-import { debtKey } from '../../src/pec/receipts.ts';
+import { type Debt, debtKey, type MessageFacts } from '../../src/pec/receipts.ts';
+import type { Heard, Hearing } from '../../src/pec/tracking.ts';
 import {
   type Instant,
   instant,
   type Mailbox,
+  mailboxKey,
+  type PecMsgid,
   parseDomain,
   parseMailbox,
   parsePecMsgid,
@@ -89,6 +91,12 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
   const booked = new Map<string, Debt>();
   const spooled = new Map<string, Buffer>();
   const open = new Set<string>();
+  const tracked = new Map<
+    PecMsgid,
+    { about: MessageFacts; heard: Map<string, Partial<Record<Heard, Instant>>> }
+  >();
+  const viruses = new Map<string, { bytes: Buffer; facts: Readonly<Record<string, unknown>> }>();
+  let virus: string | undefined;
   const calls: string[] = [];
   let failAt = 0;
   let drawn = 0;
@@ -116,6 +124,39 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
     open,
     calls,
     troubles,
+    tracked,
+    viruses,
+    /** From now on the scanner finds this in every message. */
+    infect(name: string) {
+      virus = name;
+    },
+    antivirus: {
+      scanner: {
+        async scan() {
+          call('scanner.scan');
+          return {
+            async push() {},
+            async verdict() {
+              call('scanner.verdict');
+              return virus;
+            },
+            async [Symbol.asyncDispose]() {},
+          };
+        },
+      },
+      store: {
+        async store(
+          name: string,
+          message: AsyncIterable<Buffer>,
+          facts: Readonly<Record<string, unknown>>,
+        ): Promise<void> {
+          call('virusStore.store');
+          const chunks: Buffer[] = [];
+          for await (const chunk of message) chunks.push(chunk);
+          viruses.set(name, { bytes: Buffer.concat(chunks), facts });
+        },
+      },
+    },
     failing(n: number) {
       failAt = n;
     },
@@ -155,6 +196,24 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
         for (const debt of debts) if (!booked.has(debtKey(debt))) booked.set(debtKey(debt), debt);
       },
     },
+    waits: {
+      async track(about: MessageFacts) {
+        call('waits.track');
+        if (!tracked.has(about.pecMsgid)) tracked.set(about.pecMsgid, { about, heard: new Map() });
+      },
+      async note({ pecMsgid, heard, recipients }: Hearing, when: Instant) {
+        call('waits.note');
+        const known = tracked.get(pecMsgid)?.heard;
+        for (const recipient of recipients) {
+          const key = mailboxKey(recipient);
+          known?.set(key, { [heard]: when, ...known.get(key) });
+        }
+      },
+      async of(pecMsgid: PecMsgid) {
+        call('waits.of');
+        return tracked.get(pecMsgid);
+      },
+    },
     mailboxes: {
       async isOpen(address: Mailbox) {
         call('mailboxes.isOpen');
@@ -162,6 +221,19 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
       },
     },
     spool: {
+      async draft() {
+        call('spool.draft');
+        const chunks: Buffer[] = [];
+        return {
+          async append(chunk: Buffer) {
+            chunks.push(chunk);
+          },
+          async *read() {
+            yield* chunks;
+          },
+          async [Symbol.asyncDispose]() {},
+        };
+      },
       async take(bytes: AsyncIterable<Buffer>, tap: (chunk: Buffer) => void): Promise<Spooled> {
         call('spool.take');
         const chunks: Buffer[] = [];
