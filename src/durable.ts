@@ -38,7 +38,7 @@ export async function openDurable(config: Config, events: Events): Promise<Durab
   await catchUp();
   const routine = setInterval(catchUp, ROUTINE).unref();
   opening.defer(() => clearInterval(routine));
-  watch(redis, events, catchUp);
+  opening.defer(watch(redis, events, catchUp));
   const open = opening.move();
   return {
     spool,
@@ -78,16 +78,21 @@ function catchingUp(journal: FileJournal, book: RedisDebtBook, events: Events): 
   };
 }
 
-function watch(redis: Redis, events: Events, back: () => void): void {
+/** Tells when Redis goes and comes, and has the journal read when it is back. Returns what ends it. */
+function watch(redis: Redis, events: Events, back: () => void): () => void {
   let lost = false;
   events.redisBack();
-  redis.on('close', () => {
+  const onClose = () => {
     if (!lost) events.redisLost();
     lost = true;
-  });
-  redis.on('ready', () => {
+  };
+  const onReady = () => {
     lost = false;
     events.redisBack();
     back();
-  });
+  };
+  redis.on('close', onClose).on('ready', onReady);
+  return () => {
+    redis.off('close', onClose).off('ready', onReady);
+  };
 }

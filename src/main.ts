@@ -134,6 +134,23 @@ const commandLine = yargs(process.argv.slice(2))
       .demandCommand(1, 1, 'mailbox what? list, show, open or close'),
   )
   .command(
+    'track <id>',
+    'What became of a message: the state of each recipient, and every event',
+    verb =>
+      json(verb).positional('id', {
+        type: 'string',
+        demandOption: true,
+        describe: "Its PEC msgid, or the client's own Message-ID",
+      }),
+    async ({ config = DEFAULT_CONFIG, ...args }) => {
+      const { track } = await import('./commands/track.ts');
+      const { output, remarks, exitCode } = await track({ file: config, json: args.json, id: args.id });
+      process.stdout.write(output);
+      process.stderr.write(remarks.map(remark => `pecd: ${remark}\n`).join(''));
+      process.exitCode = exitCode;
+    },
+  )
+  .command(
     'demo',
     'Two providers on this machine, and a message from one to the other',
     verb =>

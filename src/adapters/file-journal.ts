@@ -19,9 +19,11 @@ export interface FileJournal extends Journal, AsyncDisposable {
 export interface JournalOptions {
   /** Milliseconds since 1970: names the day's file. */
   readonly now?: () => number;
-  /** Hears of every line that cannot be read; `number` counts from 1. It is left out. */
-  readonly unreadable?: (file: string, number: number) => void;
+  readonly unreadable?: Unreadable;
 }
+
+/** Hears of every line that cannot be read; `number` counts from 1. It is left out. */
+export type Unreadable = (file: string, number: number) => void;
 
 interface Waiting {
   readonly line: JournalLine;
@@ -80,20 +82,6 @@ export async function openJournal(directory: string, options: JournalOptions = {
     await old?.handle.close();
   }
 
-  async function* records(first = ''): AsyncIterable<{ name: string; record: JournalRecord }> {
-    const names = (await readdir(directory)).filter(name => DAY_FILE.test(name) && name >= first);
-    for (const name of names.sort()) {
-      await using handle = await open(join(directory, name), 'r');
-      let number = 0;
-      for await (const text of handle.readLines()) {
-        number += 1;
-        const record = parsed(text);
-        if (record !== undefined) yield { name, record };
-        else if (text !== '') unreadable(name, number);
-      }
-    }
-  }
-
   return {
     write(line) {
       if (closed) return Promise.reject(new Error('the journal is closed'));
@@ -105,7 +93,7 @@ export async function openJournal(directory: string, options: JournalOptions = {
 
     async *unsettled() {
       const open = new Map<string, { readonly debt: Debt; readonly name: string }>();
-      for await (const { name, record } of records(since)) {
+      for await (const { name, record } of records(directory, unreadable, since)) {
         for (const debt of record.debts ?? []) {
           const key = debtKey(debt);
           if (!open.has(key)) open.set(key, { debt, name });
@@ -114,7 +102,7 @@ export async function openJournal(directory: string, options: JournalOptions = {
       }
       // Once more, because a debt found again (a redelivery) after it was paid has its sent line before it.
       if (open.size > 0) {
-        for await (const { record } of records(since))
+        for await (const { record } of records(directory, unreadable, since))
           if (record.paid !== undefined) open.delete(record.paid);
       }
       const [oldest] = open.values();
@@ -125,7 +113,7 @@ export async function openJournal(directory: string, options: JournalOptions = {
 
     async *orphans() {
       const open = new Map<string, JournalRecord>();
-      for await (const { record } of records()) {
+      for await (const { record } of records(directory, unreadable)) {
         if (record.event === 'intent') open.set(record.transaction, record);
         else open.delete(record.transaction);
       }
@@ -138,6 +126,42 @@ export async function openJournal(directory: string, options: JournalOptions = {
       await close();
     },
   };
+}
+
+/**
+ * What the journal in `directory` says of one message, oldest first. `id`, without angle brackets, is its PEC msgid, or the
+ * client's own Message-ID, which may stand for several messages. Nothing is written: a running daemon is not disturbed.
+ */
+export async function* history(
+  directory: string,
+  id: string,
+  unreadable: Unreadable = () => {},
+): AsyncIterable<JournalRecord> {
+  const pecMsgids = new Set([id]);
+  for await (const { record } of records(directory, unreadable)) {
+    const { pecMsgid, msgid } = record;
+    if (msgid === `<${id}>` && pecMsgid !== undefined) pecMsgids.add(pecMsgid);
+    if (msgid === `<${id}>` || (pecMsgid !== undefined && pecMsgids.has(pecMsgid))) yield record;
+  }
+}
+
+/** Every line of the files from `first` on, each with the name of its file. */
+async function* records(
+  directory: string,
+  unreadable: Unreadable,
+  first = '',
+): AsyncIterable<{ readonly name: string; readonly record: JournalRecord }> {
+  const names = (await readdir(directory)).filter(name => DAY_FILE.test(name) && name >= first);
+  for (const name of names.sort()) {
+    await using handle = await open(join(directory, name), 'r');
+    let number = 0;
+    for await (const text of handle.readLines()) {
+      number += 1;
+      const record = parsed(text);
+      if (record !== undefined) yield { name, record };
+      else if (text !== '') unreadable(name, number);
+    }
+  }
 }
 
 /** The file of the UTC day of `time`, in milliseconds since 1970. */

@@ -53,34 +53,9 @@ export const unsupported: readonly Unsupported[] = [
     why: 'XCLIENT and XFORWARD are not in this version; remove the line',
   },
   {
-    key: 'access.onFormalException',
-    refused: value => value === 'receipt-only',
-    why: 'receipt-only is not in this version; write refuse',
-  },
-  {
-    key: 'antivirus',
-    refused: written,
-    why: 'virus scanning is not in this version; remove the section to say that you accept that',
-  },
-  {
     key: 'journal.timestampUrl',
     refused: written,
     why: 'time stamps are not in this version; remove the line',
-  },
-  {
-    key: 'timeouts.firstNotice',
-    refused: written,
-    why: 'the 12 hour notice is not in this version; remove the line',
-  },
-  {
-    key: 'timeouts.secondNotice',
-    refused: written,
-    why: 'the 24 hour notice is not in this version; remove the line',
-  },
-  {
-    key: 'timeouts.idle',
-    refused: written,
-    why: 'giving up idle mail is not in this version (the MTA does, by its queue lifetime); remove the line',
   },
 ];
 

@@ -34,7 +34,7 @@ export function signedEntityReader(
   micalg: string,
   offset: number,
 ): { push(bytes: Buffer): void; end(at: number): SignedEntity } {
-  const names: readonly DigestName[] = ['sha1', 'sha256', ...hinted(micalg)];
+  const names: readonly DigestName[] = ['sha1', 'sha256', ...longDigests(micalg)];
   const hashes = names.map(name => [name, createHash(name)] as const);
   const digest = withoutLineEnd(bytes => {
     for (const [, hash] of hashes) hash.update(bytes);
@@ -66,7 +66,7 @@ export function signedEntityReader(
 }
 
 /** The digest is the signature's to say; micalg only spares the work where it names what everybody uses. */
-function hinted(micalg: string): readonly DigestName[] {
+function longDigests(micalg: string): readonly DigestName[] {
   return /^\s*sha-?(?:1|256)\s*$/i.test(micalg) ? [] : ['sha384', 'sha512'];
 }
 

@@ -1,6 +1,5 @@
 // The journal against a real file system: group commit, torn lines, full disks, what is owed and what is unknown
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { appendFile, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import { type FileJournal, openJournal } from '../../src/adapters/file-journal.t
 import { type Acceptance, type Debt, debtKey } from '../../src/pec/receipts.ts';
 import { instant, type Mailbox, type PecMsgid } from '../../src/pec/values.ts';
 import { type JournalLine, owe, verdictOf } from '../../src/points/custody.ts';
+import { withFileLimit } from '../file-limit.ts';
 
 let base: string;
 before(async () => {
@@ -67,8 +67,7 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-const owed = async (journal: FileJournal) =>
-  (await all<Debt>(journal.unsettled())).map(debt => debt.messageId);
+const owed = async (journal: FileJournal) => (await all<Debt>(journal.unsettled())).map(debtKey);
 
 /** The class behind node's file handles: where its methods can be counted and made to fail. */
 async function handles(): Promise<object> {
@@ -178,7 +177,7 @@ describe('a write that fails', () => {
         ['fulfilled', 'rejected', 'rejected', 'rejected'],
       );
       await journal.write(accepted(4));
-      assert.ok((await owed(journal)).includes(acceptance(4).messageId));
+      assert.ok((await owed(journal)).includes(debtKey(acceptance(4))));
     });
   }
 
@@ -191,21 +190,13 @@ describe('a write that fails', () => {
     });
     await journal.write(accepted(1));
     const { size } = await stat(join(directory, today));
-    const limit = (soft: string) =>
-      execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${soft}:`]);
-    const before = execFileSync('prlimit', ['--fsize', '--noheadings', '--output', 'SOFT'], {
-      encoding: 'utf8',
-    });
-    limit(String(size + 50));
-    try {
+    await withFileLimit(size + 50, async () => {
       await assert.rejects(journal.write(accepted(2)), { code: 'EFBIG' });
       assert.equal((await stat(join(directory, today))).size, size + 50);
       await assert.rejects(journal.write(accepted(3)), { code: 'EFBIG' });
-    } finally {
-      limit(before.trim());
-    }
+    });
     await journal.write(accepted(4));
-    assert.deepEqual(await owed(journal), [acceptance(1).messageId, acceptance(4).messageId]);
+    assert.deepEqual(await owed(journal), [debtKey(acceptance(1)), debtKey(acceptance(4))]);
     assert.ok(skipped.includes(`${today}:2`));
   });
 });
@@ -282,7 +273,7 @@ describe('unsettled', () => {
       await journal.write(accepted(1));
     }
     await using journal = await openJournal(directory, clock);
-    assert.deepEqual(await owed(journal), [acceptance(1).messageId]);
+    assert.deepEqual(await owed(journal), [debtKey(acceptance(1))]);
   });
 
   it('leaves out lines that are not the journal’s, says which, and reads no other file', async () => {
@@ -298,7 +289,7 @@ describe('unsettled', () => {
       'null\n{"at":"never","event":"sent"}\n{"event":"sent"}\n[]\n\n{"at":',
     );
     await writeFile(join(directory, 'notes.txt'), 'not a journal');
-    assert.deepEqual(await owed(journal), [acceptance(1).messageId]);
+    assert.deepEqual(await owed(journal), [debtKey(acceptance(1))]);
     assert.deepEqual(
       [...new Set(skipped)],
       [2, 3, 4, 5, 7].map(number => `${today}:${number}`),

@@ -1,6 +1,6 @@
 // The spool against a real file system: chunking, full disks, durable keeping, one daemon a spool
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { openSpool } from '../../src/adapters/file-spool.ts';
 import type { Spool, Spooled } from '../../src/points/ports.ts';
+import { withFileLimit } from '../file-limit.ts';
 
 let base: string;
 before(async () => {
@@ -106,6 +107,46 @@ describe('take and read', () => {
   });
 });
 
+describe('draft', () => {
+  it('gives back the bytes so far, as often as asked, while it grows', async () => {
+    const directory = freshDirectory();
+    await using spool = await openSpool(directory);
+    const draft = await spool.draft();
+    assert.equal(String(await all(draft.read())), '');
+    await draft.append(Buffer.from('hel'));
+    const before = draft.read();
+    await draft.append(Buffer.from('lo'));
+    assert.equal(String(await all(before)), 'hel');
+    assert.equal(String(await all(draft.read())), 'hello');
+    await draft.append(Buffer.alloc(300_000, '!'));
+    assert.equal(String(await all(draft.read())), `hello${'!'.repeat(300_000)}`);
+    const [name = ''] = await readdir(join(directory, 'received'));
+    assert.equal(await mode(join(directory, 'received', name)), 0o600);
+    await draft[Symbol.asyncDispose]();
+    assert.deepEqual(await readdir(join(directory, 'received')), []);
+    assert.deepEqual(await openFiles(directory), []);
+  });
+
+  it('two at a time do not touch', async () => {
+    await using spool = await openSpool(freshDirectory());
+    await using one = await spool.draft();
+    await using other = await spool.draft();
+    await one.append(Buffer.from('one'));
+    await other.append(Buffer.from('other'));
+    assert.equal(String(await all(one.read())), 'one');
+    assert.equal(String(await all(other.read())), 'other');
+  });
+
+  it('rejects when the file cannot grow', async () => {
+    await using spool = await openSpool(freshDirectory());
+    await using draft = await spool.draft();
+    await withFileLimit(150_000, async () => {
+      await draft.append(Buffer.alloc(100_000));
+      await assert.rejects(draft.append(Buffer.alloc(100_000)), { code: 'EFBIG' });
+    });
+  });
+});
+
 describe('take fails and leaves nothing behind', () => {
   it('when the client vanishes', async () => {
     const directory = freshDirectory();
@@ -137,20 +178,12 @@ describe('take fails and leaves nothing behind', () => {
   it('when the file cannot grow in the middle of a chunk', async () => {
     const directory = freshDirectory();
     await using spool = await openSpool(directory);
-    const limit = (soft: string) =>
-      execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${soft}:`]);
-    const before = execFileSync('prlimit', ['--fsize', '--noheadings', '--output', 'SOFT'], {
-      encoding: 'utf8',
-    });
-    limit('150000');
-    try {
-      await assert.rejects(
+    await withFileLimit(150_000, () =>
+      assert.rejects(
         spool.take(chunks(Buffer.alloc(100_000), Buffer.alloc(100_000)), () => {}),
         { code: 'EFBIG' },
-      );
-    } finally {
-      limit(before.trim());
-    }
+      ),
+    );
     assert.deepEqual(await readdir(join(directory, 'received')), []);
     await using message = await take(spool, Buffer.alloc(200_000));
     assert.equal(message.size, 200_000);

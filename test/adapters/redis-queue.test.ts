@@ -12,8 +12,8 @@ import {
   type RedisDebtBook,
   startWorker,
 } from '../../src/adapters/redis-queue.ts';
-import type { Acceptance, Debt } from '../../src/pec/receipts.ts';
-import { instant, type Mailbox, type PecMsgid } from '../../src/pec/values.ts';
+import { type Acceptance, type Debt, debtKey, type Wait } from '../../src/pec/receipts.ts';
+import { type Instant, instant, type Mailbox, type PecMsgid } from '../../src/pec/values.ts';
 import { startRedis, type TestRedis } from '../redis.ts';
 
 const sender = 'mario@pec.alfa.example' as Mailbox;
@@ -32,6 +32,12 @@ function debt(n: number): Acceptance {
       subject: 'Perché: no?',
     },
   };
+}
+
+/** Due in so many milliseconds. */
+function notice(n: number, inMs: number): Wait {
+  const { to, about } = debt(n);
+  return { kind: 'attesa', notice: 'first', due: (Date.now() + inMs) as Instant, to, about };
 }
 
 /** Resolves when `condition` holds; fails after ten seconds. */
@@ -72,8 +78,8 @@ function start(trouble: (debt: Debt, attempt: number) => unknown = () => {}, url
   worker = startWorker(
     url,
     async one => {
-      const attempt = (attempts.get(one.messageId) ?? 0) + 1;
-      attempts.set(one.messageId, attempt);
+      const attempt = (attempts.get(debtKey(one)) ?? 0) + 1;
+      attempts.set(debtKey(one), attempt);
       await trouble(one, attempt);
       paid.push(one);
     },
@@ -97,7 +103,7 @@ const answers = () =>
     () => false,
   );
 const numbers = (debts: readonly Debt[]) =>
-  debts.map(({ messageId }) => Number(/\d+/.exec(messageId)?.[0])).sort();
+  debts.map(({ about }) => Number(/\d+/.exec(about.pecMsgid)?.[0])).sort();
 const owed = async () => (await book.list('owed')).length;
 
 describe('book', () => {
@@ -145,6 +151,54 @@ describe('book', () => {
     assert.deepEqual(numbers(paid), [2]);
     assert.equal((await other.list('owed')).length, 1);
     await other[Symbol.asyncDispose]();
+  });
+});
+
+describe('a wait', () => {
+  it('is paid when it falls due and not before, and is owed until then', async () => {
+    const late = notice(1, 400);
+    const early = notice(2, 200);
+    const overdue = notice(3, -1000);
+    const times = new Map<Debt, number>();
+    start(one => void times.set(one, Date.now()));
+    await book.book([late, early, overdue, debt(4)]);
+    assert.ok((await owed()) >= 2);
+    await until('all are paid', () => paid.length === 4);
+    for (const [one, time] of times) if (one.kind === 'attesa') assert.ok(time >= one.due, debtKey(one));
+    assert.deepEqual(numbers(paid.slice(0, 2)), [3, 4]);
+    assert.deepEqual(paid.slice(2), [early, late]);
+    await until('nothing is owed', async () => (await owed()) === 0);
+  });
+
+  it('booked again, though for another time, is paid once, when it was due first', async () => {
+    const first = notice(1, 100);
+    await book.book([first]);
+    await book.book([notice(1, 60_000), notice(1, 0)]);
+    start();
+    await until('paid', () => paid.length === 1);
+    await until('nothing is owed', async () => (await owed()) === 0);
+    assert.deepEqual(paid, [first]);
+  });
+
+  it('outlives a Redis that is killed, also when it falls due meanwhile', async () => {
+    const [soon, later] = [notice(1, 50), notice(2, 800)];
+    await book.book([soon, later]);
+    await server.kill();
+    await until('the first is due', () => Date.now() > soon.due);
+    await restart();
+    start();
+    await until('both are paid', () => paid.length === 2);
+    assert.deepEqual(paid, [soon, later]);
+    assert.ok(Date.now() >= later.due);
+  });
+
+  it('that fails is told, and tried again, like any other debt', async () => {
+    start((_, attempt) => {
+      if (attempt === 1) throw new Error('Redis is away');
+    });
+    await book.book([notice(1, 10)]);
+    await until('paid', () => paid.length === 1);
+    assert.deepEqual(told, ['attesa 1 Redis is away']);
   });
 });
 

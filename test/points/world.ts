@@ -21,7 +21,7 @@ import {
 } from '../../src/pec/values.ts';
 import { type JournalLine, journaled, type KeeperAnswer } from '../../src/points/custody.ts';
 import type { Events } from '../../src/points/events.ts';
-import type { Origin, Session, Spooled, Trust } from '../../src/points/ports.ts';
+import type { DeliverOptions, Origin, Session, Spooled, Trust } from '../../src/points/ports.ts';
 import { pemSigner, type Signer } from '../../src/smime/sign.ts';
 
 export const mailbox = (text: string): Mailbox => parseMailbox(text) ?? assert.fail(text);
@@ -85,7 +85,8 @@ export interface Kept {
 }
 
 /** Ports that remember. `failing(n)` makes the n-th call of any port fail, counted from 1. */
-export function world(party: Party, trust: Trust, at: Instant = instant(Date.now())) {
+export function world(party: Party, trust: Trust, began: Instant = instant(Date.now())) {
+  let at = began;
   const kept: Kept[] = [];
   const lines: JournalLine[] = [];
   const booked = new Map<string, Debt>();
@@ -97,6 +98,7 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
   >();
   const viruses = new Map<string, { bytes: Buffer; facts: Readonly<Record<string, unknown>> }>();
   let virus: string | undefined;
+  let indispensable: readonly Mailbox[] = [];
   const calls: string[] = [];
   let failAt = 0;
   let drawn = 0;
@@ -157,6 +159,14 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
         },
       },
     },
+    /** It is this time from now on. */
+    clock(now: Instant) {
+      at = now;
+    },
+    /** What the keeper was last told not to go without. */
+    get indispensable() {
+      return indispensable;
+    },
     failing(n: number) {
       failAt = n;
     },
@@ -171,7 +181,9 @@ export function world(party: Party, trust: Trust, at: Instant = instant(Date.now
       async deliver(
         { from, to }: { from: Mailbox | null; to: readonly Mailbox[] },
         message: AsyncIterable<Buffer>,
+        options: DeliverOptions = {},
       ) {
+        indispensable = options.indispensable ?? [];
         call('keeper.deliver');
         const chunks: Buffer[] = [];
         for await (const chunk of message) chunks.push(chunk);

@@ -1,0 +1,186 @@
+// The exceptions of RFC 6109 on real servers: notices, viruses, unknown mailboxes and domains, silence, brief receipts.
+import assert from 'node:assert/strict';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { parse, stringify } from 'yaml';
+import { temporaryFolder } from '../../src/demo/folders.ts';
+import { directoryLdif } from '../../src/demo/ldif.ts';
+import { newMail } from '../../src/demo/mailboxes.ts';
+import { type Member, type Network, startNetwork } from '../../src/demo/network.ts';
+import { freePort } from '../../src/demo/ports.ts';
+import { until } from '../../src/demo/processes.ts';
+import { EICAR, startClamd } from '../clamd.ts';
+import { certified, fields, type Mail, readMail, validate } from './mail.ts';
+import { ANNA, BRUNO, message, submit } from './submission.ts';
+
+const PATIENCE = 60_000;
+const NOBODY = 'nobody@pec.beta.example';
+const GAMMA = 'dora@pec.gamma.example';
+const SERVICE = 'ricevute@pec.alfa.example';
+
+let network: Network;
+let arrived: ReturnType<typeof newMail>;
+const waiting: { mailbox: string; kind: string; mail: Mail }[] = [];
+const stack = new AsyncDisposableStack();
+after(() => stack.disposeAsync());
+
+before(async () => {
+  const folder = stack.use(await temporaryFolder('pecd-exceptions'));
+  network = stack.use(await startNetwork(folder.path));
+  arrived = newMail(network.mailboxes);
+  // A third provider whom no server leads to.
+  const entries = { name: 'Gamma PEC', mailReceipt: 'r@pec.gamma.example', domains: ['pec.gamma.example'] };
+  const gamma = directoryLdif([{ ...entries, certificates: [] }]);
+  await appendFile(network.alfa.plan.directory, `\n${gamma.slice(gamma.indexOf('dn: providerName'))}`);
+  const clamd = { folder: join(folder.path, 'clamd'), port: await freePort() };
+  stack.use(await startClamd(clamd));
+  await reconfigured(network.alfa, settings => {
+    settings.timeouts = { firstNotice: '3s', secondNotice: '6s' };
+  });
+  await reconfigured(network.beta, settings => {
+    settings.antivirus = { clamd: `tcp://127.0.0.1:${clamd.port}` };
+  });
+});
+
+/** The daemon starts anew with what `change` made of its configuration. */
+async function reconfigured(
+  { daemon, configuration }: Member,
+  change: (settings: Record<string, unknown>) => void,
+) {
+  await daemon.stop();
+  const settings = parse(await readFile(configuration, 'utf8'));
+  change(settings);
+  await writeFile(configuration, stringify(settings));
+  await daemon.start();
+}
+
+/** The next message of this kind in this mailbox, about that recipient if one is given. */
+async function next(mailbox: string, kind: string, about?: string): Promise<Mail> {
+  let found: Mail | undefined;
+  await until(`${kind} for ${mailbox}`, PATIENCE, async () => {
+    for (const arrival of await arrived()) {
+      const mail = await readMail(arrival.file, network.anchors);
+      if (mail.xml !== undefined) await validate(mail.xml);
+      waiting.push({ mailbox: arrival.mailbox, kind: arrival.kind, mail });
+    }
+    const fits = (one: (typeof waiting)[number]) =>
+      one.mailbox === mailbox &&
+      one.kind === kind &&
+      (about === undefined || concerned(one.mail).includes(about));
+    const index = waiting.findIndex(fits);
+    if (index >= 0) [found] = waiting.splice(index, 1).map(({ mail }) => mail);
+    return found !== undefined;
+  });
+  return found ?? assert.fail();
+}
+
+function concerned(mail: Mail): readonly (string | null)[] {
+  return [...certified(mail, 'dati/consegna'), ...certified(mail, 'dati/ricezione')];
+}
+
+function extended(mail: Mail): string {
+  return certified(mail, 'dati/errore-esteso')[0] ?? '';
+}
+
+test('§3.1.2 a formal exception: 550, and the notice in the mailbox of the author', async () => {
+  await assert.rejects(
+    submit(network, `Bcc: x@y.example\r\n${message}`),
+    /550 5\.6\.0 Formal exception: Bcc/,
+  );
+  const notice = await next(ANNA, 'non-accettazione');
+  assert.deepEqual(fields(notice, 'Subject'), ['AVVISO DI NON ACCETTAZIONE: Prova']);
+  assert.deepEqual(notice.certified?.[1], { tipo: 'non-accettazione', errore: 'altro' });
+  assert.match(notice.text ?? '', /a causa di campo Bcc valorizzato\.\nIl messaggio non è stato accettato/);
+  assert.equal(notice.original, undefined);
+});
+
+test('§3.3.3 an unknown mailbox: acceptance, take-charge, non-delivery 5.1.1', async () => {
+  await submit(network, message.replace(BRUNO, NOBODY), [NOBODY]);
+  await next(ANNA, 'accettazione');
+  const failure = await next(ANNA, 'errore-consegna', NOBODY);
+  assert.equal(extended(failure), '5.1.1 - Beta PEC - indirizzo non valido');
+  assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'no-dest' });
+});
+
+test('§2.2.2 a domain that takes no mail: Postfix bounces, the user gets a non-delivery', async () => {
+  await submit(network, message.replace(BRUNO, GAMMA), [GAMMA]);
+  await next(ANNA, 'accettazione');
+  const failure = await next(ANNA, 'errore-consegna', GAMMA);
+  assert.equal(extended(failure), '5.1.2 - Alfa PEC - dominio non valido');
+  assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'no-dominio' });
+  assert.ok(!waiting.some(({ kind }) => kind === 'ordinary'), 'the bounce itself is not shown');
+});
+
+test('§3.2.3, §3.2.4 a virus that only the other provider finds', async () => {
+  await submit(network, message.replace('Testo', EICAR));
+  await next(ANNA, 'accettazione');
+  const detection = await next(SERVICE, 'rilevazione-virus', BRUNO);
+  assert.deepEqual(fields(detection, 'X-Mittente'), [ANNA]);
+  assert.deepEqual(fields(detection, 'Subject'), ['PROBLEMA DI SICUREZZA: Prova']);
+  assert.match(detection.text ?? '', /è stato rilevato un problema di sicurezza Eicar/);
+  const failure = await next(ANNA, 'errore-consegna', BRUNO);
+  assert.deepEqual(fields(failure, 'X-VerificaSicurezza'), ['errore']);
+  assert.deepEqual(fields(failure, 'Subject'), ['AVVISO DI MANCATA CONSEGNA PER VIRUS: Prova']);
+  assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'virus' });
+  assert.ok(!waiting.some(({ mailbox }) => mailbox === BRUNO), 'Bruno gets nothing');
+});
+
+test('§3.4 a user of ours to another: acceptance, take-charge, delivery', async () => {
+  await submit(network, message.replace(BRUNO, SERVICE), [SERVICE]);
+  await next(ANNA, 'accettazione');
+  await next(SERVICE, 'presa-in-carico', SERVICE);
+  await next(SERVICE, 'posta-certificata');
+  await next(ANNA, 'avvenuta-consegna', SERVICE);
+});
+
+test('§3.3.2.2 a brief receipt: hashes in place of attachments', async () => {
+  const attached = [
+    'MIME-Version: 1.0',
+    'Content-Type: multipart/mixed; boundary="b"',
+    '',
+    '--b',
+    '',
+    'Testo',
+    '--b',
+    'Content-Type: application/pdf; name="offerta.pdf"',
+    'Content-Transfer-Encoding: base64',
+    '',
+    Buffer.from('abc').toString('base64'),
+    '--b--',
+    '',
+  ].join('\r\n');
+  await submit(network, `X-TipoRicevuta: breve\r\n${message.replace('\r\nTesto\r\n', attached)}`);
+  await next(BRUNO, 'posta-certificata');
+  const receipt = await next(ANNA, 'avvenuta-consegna', BRUNO);
+  assert.match(receipt.text ?? '', /^Ricevuta di avvenuta consegna breve\n/);
+  const original = String(Buffer.from(receipt.original ?? '', 'base64'));
+  assert.match(original, /offerta\.pdf\.hash/);
+  assert.match(original, /\r\na9993e364706816aba3e25717850c26c9cd0d89d\r\n/);
+});
+
+test('§3.1.6 a provider that is silent: both notices; its receipts come late, and still reach the user', async () => {
+  await network.beta.daemon.stop();
+  await submit(network, message);
+  const first = await next(ANNA, 'preavviso-errore-consegna', BRUNO);
+  assert.match(extended(first), /^4\.4\.1 - Alfa PEC - /);
+  assert.match(first.text ?? '', /nelle prime dodici ore/);
+  const second = await next(ANNA, 'preavviso-errore-consegna', BRUNO);
+  assert.match(extended(second), /^5\.4\.1 - Alfa PEC - .*ventiquattro ore/);
+  await network.beta.daemon.start();
+  await next(BRUNO, 'posta-certificata');
+  await next(ANNA, 'avvenuta-consegna', BRUNO);
+});
+
+test('§3.1.6 waits survive a restart of daemon and Redis', async () => {
+  await network.beta.daemon.stop();
+  await submit(network, message);
+  await network.alfa.daemon.kill();
+  await network.redis.kill();
+  await network.redis.start();
+  await network.alfa.daemon.start();
+  await next(ANNA, 'preavviso-errore-consegna', BRUNO);
+  await next(ANNA, 'preavviso-errore-consegna', BRUNO);
+  await network.beta.daemon.start();
+  await next(ANNA, 'avvenuta-consegna', BRUNO);
+});
