@@ -22,7 +22,7 @@ import { type AccessPolicy, type AccessWorld, accessPoint } from './points/acces
 import { type DeliveryWorld, deliveryPoint } from './points/delivery-point.ts';
 import { type IncomingWorld, incomingPoint } from './points/incoming-point.ts';
 import type { Door } from './points/ports.ts';
-import { pay } from './points/receipt-worker.ts';
+import { forget, pay } from './points/receipt-worker.ts';
 
 export interface App extends AsyncDisposable {
   /** Puts in force what a reload can change. Rejects, and changes nothing, if a file that it names cannot be used. */
@@ -91,7 +91,7 @@ export async function startApp(config: Config, signals: AppSignals): Promise<App
       await pay(world, issuer, debt);
       if (debt.kind !== 'attesa') events.receiptSent(debt.kind, Date.now() - debt.at);
     },
-    config.receipts,
+    { ...config.receipts, paid: debt => forget(spool, debt) },
     events,
   );
   starting.use(worker);

@@ -26,14 +26,19 @@ const ROUTINE = 3_600_000;
 /** Rejects with a StartupError if one of them cannot be used: 69 if Redis is away, else 78. */
 export async function openDurable(config: Config, events: Events): Promise<Durable> {
   await using opening = new AsyncDisposableStack();
+  const unreadable = (file: string, line: number) =>
+    events.trouble('journal', new Error(`${file}:${line} cannot be read, and is left out`));
   const spool = opening.use(await required(78, 'spool', openSpool(config.spool)));
-  const journal = opening.use(await required(78, 'journal', openJournal(config.journal.directory)));
+  const journal = opening.use(
+    await required(78, 'journal', openJournal(config.journal.directory, { unreadable })),
+  );
   const redis = opening.adopt(connectRedis(config.redis.url), connection => connection.disconnect());
   await required(69, 'redis', once(redis, 'ready', { signal: AbortSignal.timeout(SOON) }));
   await required(78, 'redis', checkDurable(redis, config.redis));
   const book = opening.use(openDebtBook(redis));
 
   await nameOrphans(journal, events);
+  await spool.retain(await keptFor(journal));
   const catchUp = catchingUp(journal, book, events);
   await catchUp();
   const routine = setInterval(catchUp, ROUTINE).unref();
@@ -65,6 +70,14 @@ async function nameOrphans(journal: FileJournal, events: Events): Promise<void> 
     events.orphan(intent.transaction);
     await journal.write({ ...intent, event: 'orphan' });
   }
+}
+
+/** The names of what the receipts that are still owed carry. */
+async function keptFor(journal: FileJournal): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  for await (const debt of journal.unsettled())
+    if (debt.kind === 'avvenuta-consegna' && debt.original !== undefined) names.add(debt.original.file);
+  return names;
 }
 
 /** One reading of the journal after the other, never two at a time. */

@@ -189,7 +189,13 @@ async function openDay(directory: string, name: string): Promise<FileHandle> {
 function serialized({ at, debts, ...rest }: JournalLine): string {
   const time = new Date(at).toISOString().replace('.000Z', 'Z');
   const plain = debts === undefined ? {} : { debts: debts.map(({ debt }) => debt) };
-  return `${JSON.stringify({ at: time, ...rest, ...plain })}\n`;
+  // Readers of lines take these two for line ends; JSON leaves them as they are.
+  const json = JSON.stringify({ at: time, ...rest, ...plain }).replace(/[\u2028\u2029]/g, escaped);
+  return `${json}\n`;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16)}`;
 }
 
 function parsed(text: string): JournalRecord | undefined {

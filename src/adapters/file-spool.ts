@@ -10,13 +10,17 @@ import type { Spool, SpoolDraft, Spooled } from '../points/ports.ts';
 /** In bytes: one read of a large file. */
 const CHUNK = 128 * 1024;
 
+export interface FileSpool extends Spool, AsyncDisposable {
+  readonly directory: string;
+  /** Forgets all that is kept but these: what a process kept and died before it was owed. */
+  retain(names: ReadonlySet<string>): Promise<void>;
+}
+
 /**
  * Opens the spool in `directory` (made if missing) and removes what a dead process was receiving there.
  * One daemon per spool: rejects with one line if another one holds it. Disposing lets go of it.
  */
-export async function openSpool(
-  directory: string,
-): Promise<Spool & AsyncDisposable & { readonly directory: string }> {
+export async function openSpool(directory: string): Promise<FileSpool> {
   const received = join(directory, 'received');
   const owed = join(directory, 'owed');
   for (const each of [directory, received, owed]) await mkdir(each, { recursive: true, mode: 0o700 });
@@ -53,6 +57,10 @@ export async function openSpool(
 
     async release(name) {
       await rm(join(owed, checked(name)), { force: true });
+    },
+
+    async retain(names) {
+      for (const name of await readdir(owed)) if (!names.has(name)) await rm(join(owed, name));
     },
 
     [Symbol.asyncDispose]: letGo,

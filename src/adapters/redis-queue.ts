@@ -158,6 +158,8 @@ export interface WorkerOptions {
   readonly longestPause?: number;
   /** In milliseconds: a worker that has not been heard of for so long is dead, and its debts are paid by another. */
   readonly lease?: number;
+  /** Called once Redis has it that a debt is paid: only now it is certain not to be paid again. */
+  readonly paid?: (debt: Debt) => Promise<void>;
 }
 
 export interface DebtWorker extends AsyncDisposable {
@@ -218,6 +220,9 @@ export function startWorker(
     if (job === undefined) return;
     events.receiptFailed(job.data.kind, job.attemptsMade, error);
     if (job.finishedOn !== undefined) events.trouble('debt-given-up', error);
+  });
+  worker.on('completed', ({ data }) => {
+    options.paid?.(data).catch(trouble => events.trouble('debt paid', trouble));
   });
   const aborted = Promise.withResolvers<void>();
   const drained = async () => {

@@ -90,9 +90,17 @@ const keys = z.strictObject({
     relay: relay.prefault('smtp://127.0.0.1:10026').meta(restart('The MTA that takes the receipts.')),
     concurrency: z.int().min(1).max(1000).prefault(8).meta(restart('Receipts in work at the same time.')),
   }).prefault({}),
-  antivirus: section('The virus scanner. Without the section nothing is scanned.', {
-    clamd: clamd.meta(restart('clamd: `tcp://HOST:PORT` or `unix:/PATH`.', 'tcp://127.0.0.1:3310')),
-  }).optional(),
+  antivirus: section(
+    'The virus scanner. Without the section nothing is scanned; while it does not answer, no message is taken.',
+    {
+      clamd: clamd.meta(
+        restart(
+          'clamd: `tcp://HOST:PORT` or `unix:/PATH`. Its StreamMaxLength, MaxFileSize and MaxScanSize must exceed the largest message.',
+          'tcp://127.0.0.1:3310',
+        ),
+      ),
+    },
+  ).optional(),
   journal: section('The legal log (RFC 6109 §2.3).', {
     directory: path
       .prefault('/var/log/pecd')
@@ -106,7 +114,11 @@ const keys = z.strictObject({
   }).prefault({}),
   virusStore: path
     .prefault('/var/lib/pecd/virus')
-    .meta(restart('Directory where infected messages are kept, once there is a virus scanner.')),
+    .meta(
+      restart(
+        'Directory of infected messages, one directory a month. They must be kept for 30 months; this version deletes none.',
+      ),
+    ),
   http: section(
     'Metrics and health: /metrics (Prometheus), /healthz, /readyz. Without the section there is no HTTP.',
     {
@@ -129,7 +141,9 @@ const keys = z.strictObject({
     firstNotice: duration
       .prefault('12h')
       .meta(restart('First notice, when nothing was heard of a recipient (RFC 6109 §3.1.6).')),
-    secondNotice: duration.prefault('24h').meta(restart('Second notice.')),
+    secondNotice: duration
+      .prefault('24h')
+      .meta(restart('Second notice, when no delivery and no failure was heard of a recipient.')),
     idle: duration
       .prefault('24h')
       .meta(

@@ -39,13 +39,34 @@ async function send(world: WorkerWorld, issuer: Issuer, owed: Receipt): Promise<
     transaction: owed.messageId,
     generated: [owed.messageId],
   });
-  if (original !== undefined) await world.spool.release(original.file);
+}
+
+/** Forgets what was kept for a debt, once nobody will pay it again. */
+export async function forget(spool: Spool, debt: Debt): Promise<void> {
+  if (debt.kind === 'avvenuta-consegna' && debt.original !== undefined)
+    await spool.release(debt.original.file);
 }
 
 /** The original as the receipt carries it: whole, or with hashes in place of attachments (§3.3.2.2). */
 function carried(spool: Spool, { file, start, end }: KeptOriginal, owed: Receipt): AsyncIterable<Buffer> {
-  const original = spool.readKept(file, start, end);
+  const original = kept(spool, file, start, end);
   return owed.kind === 'avvenuta-consegna' && owed.form === 'breve' ? briefOriginal(original) : original;
+}
+
+/** A debt that no further attempt can pay: somebody must look at it. */
+export class Unpayable extends Error {
+  override readonly name = 'Unpayable';
+}
+
+function kept(spool: Spool, file: string, start: number, end: number): AsyncIterable<Buffer> {
+  try {
+    return spool.readKept(file, start, end);
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw cause;
+    throw new Unpayable(`${file} is not in the spool: the receipt was sent before a crash, or cannot be`, {
+      cause,
+    });
+  }
 }
 
 /** At its end a wait becomes a notice for each recipient of whom nothing was heard; mostly for nobody (§3.1.6). */

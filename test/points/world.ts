@@ -271,8 +271,10 @@ export function world(party: Party, trust: Trust, began: Instant = instant(Date.
           },
         };
       },
-      async *readKept(name: string, start: number, end: number) {
-        yield (spooled.get(name) ?? assert.fail(name)).subarray(start, end);
+      readKept(name: string, start: number, end: number) {
+        const whole = spooled.get(name);
+        if (whole === undefined) throw Object.assign(new Error(`no ${name}`), { code: 'ENOENT' });
+        return bytes(whole.subarray(start, end));
       },
       async release(name: string) {
         spooled.delete(name);
