@@ -1,6 +1,6 @@
 // The exceptions of RFC 6109 on real servers: notices, viruses, unknown mailboxes and domains, silence, brief receipts.
 import assert from 'node:assert/strict';
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse, stringify } from 'yaml';
@@ -12,7 +12,7 @@ import { freePort } from '../../src/demo/ports.ts';
 import { until } from '../../src/demo/processes.ts';
 import { EICAR, startClamd } from '../clamd.ts';
 import { certified, fields, type Mail, readMail, validate } from './mail.ts';
-import { ANNA, BRUNO, message, submit } from './submission.ts';
+import { ANNA, BRUNO, message, submit, submitAs } from './submission.ts';
 
 const PATIENCE = 60_000;
 const NOBODY = 'nobody@pec.beta.example';
@@ -124,6 +124,37 @@ test('§3.2.3, §3.2.4 a virus that only the other provider finds', async () => 
   assert.deepEqual(fields(failure, 'Subject'), ['AVVISO DI MANCATA CONSEGNA PER VIRUS: Prova']);
   assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'virus' });
   assert.ok(!waiting.some(({ mailbox }) => mailbox === BRUNO), 'Bruno gets nothing');
+});
+
+test('§3.1.3 a virus that the own provider finds: 550, stored, and the notice', async () => {
+  const infected = message
+    .replace(ANNA, BRUNO)
+    .replace(`To: ${BRUNO}`, `To: ${ANNA}`)
+    .replace('Testo', EICAR);
+  await assert.rejects(submitAs(network.beta, BRUNO, infected, [ANNA]), /550 5\.7\.0 Virus found: Eicar/);
+  const notice = await next(BRUNO, 'non-accettazione');
+  assert.deepEqual(fields(notice, 'X-VerificaSicurezza'), ['errore']);
+  assert.deepEqual(fields(notice, 'Subject'), ['AVVISO DI NON ACCETTAZIONE PER VIRUS: Prova']);
+  assert.deepEqual(notice.certified?.[1], { tipo: 'non-accettazione', errore: 'virus' });
+  const stored = await readdir(join(network.beta.plan.folder, 'virus'), { recursive: true });
+  const kept = stored.filter(name => name.endsWith('.eml'));
+  const bodies = await Promise.all(
+    kept.map(name => readFile(join(network.beta.plan.folder, 'virus', name), 'utf8')),
+  );
+  assert.ok(bodies.includes(infected), 'the message as it was submitted');
+});
+
+test('§3.1.1 fifty recipients, and thirty megabytes for one', async () => {
+  const many = Array.from({ length: 49 }, (_, n) => `u${n}@ordinary.example`);
+  const to = [BRUNO, ...many];
+  await submit(network, message.replace(`To: ${BRUNO}`, `To: ${to.join(',\r\n ')}`), to);
+  const acceptance = await next(ANNA, 'accettazione');
+  assert.deepEqual(certified(acceptance, 'intestazione/destinatari'), to);
+  await next(ANNA, 'avvenuta-consegna', BRUNO);
+  const line = `${'0123456789'.repeat(7)}\r\n`;
+  await submit(network, message + line.repeat(30_000_000 / line.length));
+  await next(ANNA, 'accettazione');
+  await next(ANNA, 'avvenuta-consegna', BRUNO);
 });
 
 test('§3.4 a user of ours to another: acceptance, take-charge, delivery', async () => {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { createTransport } from 'nodemailer';
-import type { Network } from '../../src/demo/network.ts';
+import type { Member, Network } from '../../src/demo/network.ts';
 
 export const ANNA = 'anna@pec.alfa.example';
 export const BRUNO = 'bruno@pec.beta.example';
@@ -21,26 +21,32 @@ export const message = [
   '',
 ].join('\r\n');
 
-function account({ alfa }: Network) {
-  const password = alfa.plan.accounts.find(({ address }) => address === ANNA)?.password ?? assert.fail();
-  return { user: ANNA, pass: password };
+function account({ plan }: Member, user: string) {
+  const password = plan.accounts.find(({ address }) => address === user)?.password ?? assert.fail();
+  return { user, pass: password };
 }
 
 /** Resolves to the reply to the final dot; rejects with the server's refusal. */
-export async function submit(
-  network: Network,
+export async function submitAs(
+  member: Member,
+  user: string,
   raw: string | Readable,
-  to: readonly string[] = [BRUNO],
+  to: readonly string[],
 ): Promise<string> {
   const transport = createTransport({
     host: '127.0.0.1',
-    port: network.alfa.plan.ports.submission,
+    port: member.plan.ports.submission,
     requireTLS: true,
     tls: { rejectUnauthorized: false },
-    auth: account(network),
+    auth: account(member, user),
   });
-  const { response } = await transport.sendMail({ envelope: { from: ANNA, to: [...to] }, raw });
+  const { response } = await transport.sendMail({ envelope: { from: user, to: [...to] }, raw });
   return response;
+}
+
+/** Anna submits at Alfa, as in `submitAs`. */
+export function submit({ alfa }: Network, raw: string | Readable, to = [BRUNO]): Promise<string> {
+  return submitAs(alfa, ANNA, raw, to);
 }
 
 export interface Conversation {
@@ -59,7 +65,7 @@ export async function inData(network: Network): Promise<Conversation> {
   first.close();
   const socket = connectTls({ socket: plain, rejectUnauthorized: false });
   await once(socket, 'secureConnect');
-  const { user, pass } = account(network);
+  const { user, pass } = account(network.alfa, ANNA);
   const talk = conversation(socket);
   await talk.say('EHLO client.example');
   const secret = Buffer.from(`\0${user}\0${pass}`).toString('base64');
