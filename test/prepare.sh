@@ -38,7 +38,7 @@ version=$(node --version 2>/dev/null) || version=none
 major=${version#v}
 [ "${major%%.*}" -ge 24 ] 2>/dev/null || fail "Node 24 or newer is needed, found: $version"
 
-wanted='postfix dovecot-core dovecot-lmtpd dovecot-imapd redis-server openssl libxml2-utils swaks python3 systemd'
+wanted='postfix dovecot-core dovecot-lmtpd dovecot-imapd redis-server openssl libxml2-utils swaks python3 systemd clamav-daemon'
 command -v dpkg-query >/dev/null || fail "not a Debian: cannot look for $wanted"
 installed=$(dpkg-query -W -f '${db:Status-Status}:${Package} ' $wanted 2>/dev/null) || :
 missing=

@@ -14,7 +14,10 @@ export interface ClamdPatience {
   readonly silence?: number;
 }
 
-/** A connection for each message. A message beyond clamd's StreamMaxLength has no verdict: `push` or `verdict` rejects. */
+/**
+ * A connection for each message. Beyond clamd's StreamMaxLength there is no verdict: `push` or `verdict` rejects.
+ * Beyond its other limits (MaxFileSize, MaxScanSize...) it says OK of what it never looked at, unless AlertExceedsMax is set.
+ */
 export function clamdScanner(address: ClamdAddress, patience: ClamdPatience = {}): Scanner {
   const { connect: toConnect = 5_000, silence = 60_000 } = patience;
   return {
@@ -63,7 +66,8 @@ function conversation(socket: Socket, silence: number): Scan {
       await send(Buffer.alloc(0));
       const said = await reply;
       if (said === 'stream: OK\0') return undefined;
-      const [, virus] = /^stream: (.+) FOUND\0$/.exec(said) ?? [];
+      // A limit that was exceeded is no virus: it would be certified as one.
+      const [, virus] = /^stream: (?!Heuristics\.Limits\.)(.+) FOUND\0$/.exec(said) ?? [];
       if (virus === undefined) throw new Error(`clamd: ${said.slice(0, -1) || 'closed without a word'}`);
       return virus;
     },

@@ -95,7 +95,7 @@ const keys = z.strictObject({
     {
       clamd: clamd.meta(
         restart(
-          'clamd: `tcp://HOST:PORT` or `unix:/PATH`. Its StreamMaxLength, MaxFileSize and MaxScanSize must exceed the largest message.',
+          'clamd: `tcp://HOST:PORT` or `unix:/PATH`. Its StreamMaxLength, MaxFileSize and MaxScanSize belong above the largest message; set AlertExceedsMax, else it calls clean what it left unscanned.',
           'tcp://127.0.0.1:3310',
         ),
       ),

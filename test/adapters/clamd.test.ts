@@ -12,8 +12,9 @@ import type { Server as Program } from '../../src/demo/processes.ts';
 import type { Scanner } from '../../src/points/ports.ts';
 import { EICAR, EICAR_NAME, startClamd } from '../clamd.ts';
 
-/** In bytes: clamd's StreamMaxLength. */
+/** In bytes: clamd's StreamMaxLength, and its MaxFileSize. */
 const LIMIT = 2 * 1024 * 1024;
+const FILE_LIMIT = 1024 * 1024;
 
 let folder: TemporaryFolder;
 let clamd: Program;
@@ -21,7 +22,12 @@ let places: Readonly<Record<'TCP' | 'unix socket', ClamdAddress>>;
 before(async () => {
   folder = await temporaryFolder('pecd-clamd');
   const port = await freePort();
-  clamd = await startClamd({ folder: folder.path, port, settings: { StreamMaxLength: String(LIMIT) } });
+  const settings = {
+    StreamMaxLength: String(LIMIT),
+    MaxFileSize: String(FILE_LIMIT),
+    AlertExceedsMax: 'yes',
+  };
+  clamd = await startClamd({ folder: folder.path, port, settings });
   places = { TCP: { host: '127.0.0.1', port }, 'unix socket': { path: join(folder.path, 'clamd.sock') } };
 });
 after(async () => {
@@ -88,8 +94,12 @@ for (const place of ['TCP', 'unix socket'] as const) {
       await assert.rejects(verdict(scanner(), ...slices, randomBytes(50 * LIMIT)), NO_VERDICT);
     });
 
-    it('one of StreamMaxLength has', async () => {
-      assert.equal(await verdict(scanner(), Buffer.alloc(LIMIT, 'x')), undefined);
+    it('a message that clamd takes but does not scan has none either; one that it just scans has', async () => {
+      const large = Buffer.alloc(FILE_LIMIT + 1, 'x');
+      await assert.rejects(verdict(scanner(), large), {
+        message: 'clamd: stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND',
+      });
+      assert.equal(await verdict(scanner(), large.subarray(1)), undefined);
     });
 
     it('a clamd that is killed in mid-stream gives no verdict; its successor does', async () => {

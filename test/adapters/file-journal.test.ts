@@ -4,9 +4,9 @@ import { appendFile, mkdtemp, open, readdir, readFile, rm, stat, writeFile } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type FileJournal, openJournal } from '../../src/adapters/file-journal.ts';
+import { type FileJournal, history, openJournal } from '../../src/adapters/file-journal.ts';
 import { type Acceptance, type Debt, debtKey } from '../../src/pec/receipts.ts';
-import { instant, type Mailbox, type PecMsgid } from '../../src/pec/values.ts';
+import { instant, type Mailbox, type Msgid, type PecMsgid } from '../../src/pec/values.ts';
 import { type JournalLine, owe, verdictOf } from '../../src/points/custody.ts';
 import { withFileLimit } from '../file-limit.ts';
 
@@ -310,5 +310,56 @@ describe('orphans', () => {
       await journal.write(each);
     }
     assert.deepEqual(await all(journal.orphans()), [line('intent', 2)]);
+  });
+});
+
+describe('history', () => {
+  const pecMsgid = (n: number) => `opec${n}@pec.alfa.example` as PecMsgid;
+  const msgid = '<one@client.example>' as Msgid;
+  const lines = [
+    line('accepted', 1, { pecMsgid: pecMsgid(1), msgid }),
+    line('accepted', 2, { pecMsgid: pecMsgid(2), msgid }),
+    line('accepted', 3, { pecMsgid: pecMsgid(3), msgid: '<two@client.example>' as Msgid }),
+    line('delivered', 4, { pecMsgid: pecMsgid(2) }),
+    line('enveloped', 5, { msgid }),
+    line('intent', 6),
+  ];
+  async function written(): Promise<string> {
+    const directory = freshDirectory();
+    let now = at as number;
+    await using journal = await openJournal(directory, { now: () => now });
+    for (const each of lines) {
+      await journal.write(each);
+      now += 24 * 3600 * 1000;
+    }
+    return directory;
+  }
+
+  for (const { id, found } of [
+    { id: 'opec1@pec.alfa.example', found: [1] },
+    { id: 'opec2@pec.alfa.example', found: [2, 4] },
+    { id: 'one@client.example', found: [1, 2, 4, 5] },
+    { id: '<one@client.example>', found: [] },
+    { id: 'OPEC1@pec.alfa.example', found: [] },
+    { id: 'undefined', found: [] },
+  ]) {
+    it(`of ${id}`, async () => {
+      const expected = lines.filter((_, n) => found.includes(n + 1));
+      assert.deepEqual(await all(history(await written(), id)), expected);
+    });
+  }
+
+  it('reads over torn lines and names them, and writes nothing', async () => {
+    const directory = await written();
+    await appendFile(join(directory, today), '{"at":');
+    const before = await readdir(directory);
+    const skipped: string[] = [];
+    const found = await all(
+      history(directory, 'opec2@pec.alfa.example', (file, number) => skipped.push(`${file}:${number}`)),
+    );
+    assert.equal(found.length, 2);
+    assert.deepEqual(skipped, [`${today}:2`]);
+    assert.deepEqual(await readdir(directory), before);
+    await assert.rejects(all(history(freshDirectory(), 'a')), { code: 'ENOENT' });
   });
 });

@@ -58,7 +58,7 @@ describe('what a shell sees', { concurrency: 4 }, () => {
   test('pecd --help names every verb and the exit codes', async () => {
     const { code, stdout } = await pecd('--help');
     assert.equal(code, 0);
-    for (const verb of ['run', 'check', 'config', 'wrap', 'verify', 'mailbox', 'demo']) {
+    for (const verb of ['run', 'check', 'config', 'wrap', 'verify', 'mailbox', 'track', 'demo']) {
       assert.match(stdout, new RegExp(`^  pecd ${verb}\\b`, 'm'));
     }
     assert.match(stdout, /Exit codes: 0 .*, 1 .*, 64 .*, 69 .*, 78/);

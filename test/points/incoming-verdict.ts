@@ -7,7 +7,7 @@ import { Refusal } from '../../src/points/custody.ts';
 import { incomingPoint } from '../../src/points/incoming-point.ts';
 import type { Trust } from '../../src/points/ports.ts';
 import { receive } from '../../src/points/reception.ts';
-import { neighbours } from './foreign-mail.ts';
+import { neighbours } from './neighbours.ts';
 import { bytes, mailbox, session, world } from './world.ts';
 
 export const anna = mailbox('anna@pec.alfa.example');
