@@ -63,7 +63,7 @@ function tracedMessage(
   const facts = about ?? records[0];
   if (facts === undefined) return undefined;
   const { pecMsgid, msgid, sender, subject } = facts;
-  const heard = heardOf(debts, tracked);
+  const heard = heardOf(records, tracked);
   const fate = fateOf(records, debts);
   return {
     ...(pecMsgid !== undefined && { pecMsgid }),
@@ -96,14 +96,20 @@ function recipientsOf(
 type Known = Partial<Record<Heard, Instant>>;
 
 /** What we certified ourselves, and what others told us; by mailboxKey of the recipient. */
-function heardOf(debts: readonly Debt[], tracked: Tracked | undefined): ReadonlyMap<string, Known> {
+function heardOf(
+  records: readonly JournalRecord[],
+  tracked: Tracked | undefined,
+): ReadonlyMap<string, Known> {
   const known = new Map<string, Known>([...(tracked?.heard ?? [])].map(([key, of]) => [key, { ...of }]));
-  for (const debt of debts) {
-    for (const { heard, recipient, at } of certified(debt)) {
-      const of = known.get(mailboxKey(recipient)) ?? {};
-      of[heard] ??= at;
-      known.set(mailboxKey(recipient), of);
-    }
+  const note = (heard: Heard, recipient: Mailbox, at: Instant) => {
+    const of = known.get(mailboxKey(recipient)) ?? {};
+    of[heard] ??= at;
+    known.set(mailboxKey(recipient), of);
+  };
+  for (const { at: when, debts = [], heard: told } of records) {
+    if (told !== undefined) for (const recipient of told.recipients) note(told.heard, recipient, when);
+    for (const debt of debts)
+      for (const { heard, recipient, at } of certified(debt)) note(heard, recipient, at);
   }
   return known;
 }

@@ -148,6 +148,8 @@ export interface JournalLine {
   readonly transaction: string;
   /** The key of the debt that was paid (`sent`). */
   readonly paid?: string;
+  /** What a receipt told of a message of ours. */
+  readonly heard?: Hearing;
   /** Why, or what was odd. */
   readonly reason?: string;
   readonly debts?: readonly OwedDebt[];

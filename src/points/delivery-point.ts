@@ -91,6 +91,7 @@ async function deliver(
     at,
     event: verdict.custody === undefined ? 'refused' : 'delivered',
     debts,
+    ...(hearing && { heard: hearing }),
     ...(refusals.length > 0 && {
       reason: refusals.map(({ recipient, code, text }) => `${recipient}: ${code} ${text}`).join('; '),
     }),

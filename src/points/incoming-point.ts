@@ -157,7 +157,12 @@ async function passOn(
         return owe({ kind: 'errore-consegna', ...debt, error }, failure);
       })
     : [];
-  const line = await settle(world, { ...operation, event: 'passed-on', debts });
+  const line = await settle(world, {
+    ...operation,
+    event: 'passed-on',
+    debts,
+    ...(hearing && { heard: hearing }),
+  });
   return accepted(custody, line, transaction);
 }
 

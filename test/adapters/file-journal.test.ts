@@ -36,7 +36,7 @@ function acceptance(n: number): Acceptance {
       sender,
       recipients: [{ address: recipient, kind: 'certificato' }],
       replyTo: sender,
-      subject: 'Perché no? "\n',
+      subject: 'Perché no? "\n\r\u2028\u2029\u0085',
     },
   };
 }

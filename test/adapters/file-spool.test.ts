@@ -332,6 +332,16 @@ describe('opening', () => {
     assert.deepEqual(await readdir(join(directory, 'received')), []);
   });
 
+  it('forgets at start what nobody owes any more, and keeps the rest', async () => {
+    const directory = freshDirectory();
+    await using spool = await openSpool(directory);
+    await using message = await take(spool, 'abc');
+    for (const name of ['owed', 'paid', 'never-owed']) await message.keep(name);
+    await spool.retain(new Set(['owed', 'released']));
+    assert.deepEqual(await readdir(join(directory, 'owed')), ['owed']);
+    assert.equal(String(await all(spool.readKept('owed', 0, 3))), 'abc');
+  });
+
   it('holds a small part of a large message in memory', async () => {
     await using spool = await openSpool(freshDirectory());
     const block = Buffer.alloc(64 * 1024, 'x');

@@ -114,6 +114,20 @@ describe('book', () => {
     assert.deepEqual(paid, [debt(1)]);
   });
 
+  it('who keeps something for a debt hears once Redis has it that it is paid', async () => {
+    const settled: Debt[] = [];
+    await using _ = startWorker(
+      server.url,
+      async () => {},
+      { concurrency: 1, queue: 'settled', paid: async debt => void settled.push(debt) },
+      { receiptFailed: assert.fail, trouble: assert.fail },
+    );
+    await using own = openDebtBook(redis, { queue: 'settled' });
+    await own.book([debt(1)]);
+    await until('told', () => settled.length === 1);
+    assert.deepEqual([settled, await own.list('owed')], [[debt(1)], []]);
+  });
+
   it('a debt booked twice is paid once, and not again once paid', async () => {
     await book.book([debt(1), debt(1)]);
     await book.book([debt(1), { ...debt(1), messageId: 'another@pec.alfa.example' }]);

@@ -454,7 +454,7 @@ describe('the final dot is never sent', () => {
       setTimeout(() => aborting.abort(reason), 20);
       await new Promise(() => {});
     })();
-    await assert.rejects(client.deliver(to(B), held, aborting.signal), error => error === reason);
+    await assert.rejects(client.deliver(to(B), held, { signal: aborting.signal }), error => error === reason);
   });
 });
 
@@ -469,8 +469,14 @@ describe('the signal', () => {
         await peer.closed();
       });
       await using client = keeper(at(server));
-      await assert.rejects(client.deliver(to(B), hello(), aborting.signal), error => error === reason);
-      await assert.rejects(client.deliver(to(B), hello(), aborting.signal), error => error === reason);
+      await assert.rejects(
+        client.deliver(to(B), hello(), { signal: aborting.signal }),
+        error => error === reason,
+      );
+      await assert.rejects(
+        client.deliver(to(B), hello(), { signal: aborting.signal }),
+        error => error === reason,
+      );
       assert.equal(server.connections(), 1);
     }
   });

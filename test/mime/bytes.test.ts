@@ -102,7 +102,7 @@ test('tapped, concatenated and batched change no byte', async () => {
       const seen: Buffer[] = [];
       const half = bytes.length >> 1;
       const joined = concatenated(bytes.subarray(0, half), chunked(bytes.subarray(half), cuts));
-      assert.deepEqual(await collect(batched(tapped(joined, chunk => seen.push(chunk)))), bytes);
+      assert.deepEqual(await collect(batched(tapped(joined, chunk => void seen.push(chunk)))), bytes);
       assert.deepEqual(Buffer.concat(seen), bytes);
     }),
     { numRuns: 20 },

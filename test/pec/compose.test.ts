@@ -11,10 +11,12 @@ import {
   transportEnvelope,
   wrappedHeader,
 } from '../../src/pec/compose.ts';
+import { virusError } from '../../src/pec/delivery.ts';
 import { parseHeader } from '../../src/pec/header.ts';
-import type { Debt, MessageFacts } from '../../src/pec/receipts.ts';
+import type { MessageFacts, Receipt } from '../../src/pec/receipts.ts';
 import { debtKey } from '../../src/pec/receipts.ts';
 import { anomalies } from '../../src/pec/texts.ts';
+import { timeoutError } from '../../src/pec/tracking.ts';
 import { instant, parseMailbox, parsePecMsgid } from '../../src/pec/values.ts';
 
 const mailbox = (text: string) => parseMailbox(text) ?? assert.fail(text);
@@ -82,7 +84,7 @@ golden(
   ),
 );
 const original = { file: 'x', start: 0, end: 1 };
-const debts: Debt[] = [
+const debts: Receipt[] = [
   { kind: 'accettazione', ...owed },
   { kind: 'presa-in-carico', ...owed, to: mailbox('ricevute@pec.alfa.example'), taken: [bruno] },
   { kind: 'avvenuta-consegna', ...owed, recipient: bruno, form: 'completa', original },
@@ -93,8 +95,35 @@ const debts: Debt[] = [
     recipient: bruno,
     error: { errore: 'no-dest', extended: '5.1.1 - Beta - indirizzo non valido' },
   },
+  { kind: 'errore-consegna', ...owed, recipient: bruno, error: virusError('Eicar', 'Beta') },
+  {
+    kind: 'rilevazione-virus',
+    ...owed,
+    to: mailbox('ricevute@pec.alfa.example'),
+    recipient: bruno,
+    error: virusError('Eicar', 'Beta'),
+  },
+  {
+    kind: 'non-accettazione',
+    ...owed,
+    error: { errore: 'altro', extended: '5.6.0 - Alfa & figli - campo Bcc valorizzato' },
+    why: 'campo Bcc valorizzato',
+  },
+  { kind: 'non-accettazione', ...owed, error: virusError('Eicar', 'Alfa & figli'), why: 'Eicar' },
+  ...(['first', 'second'] as const).map(notice => ({
+    kind: 'preavviso-errore-consegna' as const,
+    ...owed,
+    recipient: bruno,
+    notice,
+    error: timeoutError(notice, 'Alfa & figli'),
+  })),
 ];
-for (const debt of debts) golden(debt.kind + ('form' in debt ? `-${debt.form}` : ''), receipt(debt, issuer));
+const variant = (debt: Receipt): string => {
+  if ('form' in debt) return `-${debt.form}`;
+  if ('notice' in debt) return `-${debt.notice}`;
+  return 'error' in debt && debt.error.virus !== undefined ? '-virus' : '';
+};
+for (const debt of debts) golden(debt.kind + variant(debt), receipt(debt, issuer));
 
 test('a receipt for a message without msgid refers to nothing', () => {
   const { msgid: _, ...anonymous } = about;
@@ -141,9 +170,9 @@ test('a quote in a local part cannot end the display name', () => {
 });
 
 test('one debt for one message, kind and recipients, however it is found again', () => {
-  const [acceptance, taken] = debts as [Debt, Debt];
+  const [acceptance, taken] = debts as [Receipt, Receipt];
   assert.equal(debtKey({ ...acceptance, messageId: 'other', at: instant(0) }), debtKey(acceptance));
-  assert.equal(new Set(debts.map(debtKey)).size, debts.length - 1);
+  assert.equal(new Set(debts.map(debtKey)).size, debts.length - 3);
   if (taken.kind !== 'presa-in-carico') assert.fail();
   assert.equal(debtKey({ ...taken, taken: [mario, bruno] }), debtKey({ ...taken, taken: [bruno, mario] }));
 });
