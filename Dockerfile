@@ -2,7 +2,7 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+RUN npm install --no-save --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
 # Among the optional packages is a Node for machines without one: the image has its own.
@@ -20,7 +20,7 @@ COPY --from=build /build/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
 COPY config ./config
 COPY docs ./docs
-RUN chmod 0755 dist/main.js && ln -s /opt/pecd/dist/main.js /usr/local/bin/pecd
+RUN ln -s /opt/pecd/dist/main.js /usr/local/bin/pecd
 USER pecd
 VOLUME ["/var/lib/pecd", "/var/log/pecd", "/var/spool/pecd"]
 # Submission, SMTP, LMTP, metrics. Docker lets every user of a container bind ports below 1024.

@@ -33,12 +33,13 @@ export async function loadLive(config: Config): Promise<Live> {
 async function loadSigner({ provider, signing }: Config): Promise<Signer> {
   const [certificate, key] = await required(78, 'signing', textsOf(signing));
   const signer = await required(78, 'signing', (async () => pemSigner(certificate, key))());
-  await required(78, 'provider.address', (async () => assertAuthor(provider.address, signer))());
+  const [leaf] = signer.certificates;
+  await required(78, 'provider.address', (async () => assertAuthor(provider.address, leaf))());
   return signer;
 }
 
-/** Throws Error with one line unless the certificate names `address`, the author of all that it signs. */
-export function assertAuthor(address: Mailbox, { certificates: [leaf] }: Signer): void {
+/** Throws Error with one line unless the certificate (DER) names `address`, the author of all that it signs. */
+export function assertAuthor(address: Mailbox, leaf: Buffer | undefined): void {
   const names = leaf === undefined ? [] : rfc822Names(leaf);
   if (names.flatMap(name => parseMailbox(name) ?? []).some(name => sameMailbox(name, address))) return;
   throw new Error(`${address} is not in the certificate, which names ${names.join(', ') || 'no address'}`);

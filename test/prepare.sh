@@ -23,7 +23,8 @@ as_root() {
 # npm keeps this copy of the lock file: as old as the last installation.
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   say 'installing npm packages'
-  npm ci --no-audit --no-fund --loglevel=error >&2 || fail 'npm ci failed'
+  # Not npm ci: npm 11 refuses a lock file without the optional packages of platforms that are not Linux.
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2 || fail 'npm install failed'
 fi
 
 # Node 24 is among the npm packages. npm 9, which Debian 12 has, unpacks it but leaves out the link.

@@ -58,7 +58,7 @@ async function keyAndCertificate({ certificate, key }: Config['signing']): Promi
 }
 
 async function providerAddress({ provider, signing }: Config): Promise<string> {
-  assertAuthor(provider.address, pemSigner(await text(signing.certificate), await text(signing.key)));
+  assertAuthor(provider.address, new X509Certificate(await text(signing.certificate)).raw);
   return `${provider.address} is in the certificate`;
 }
 

@@ -85,6 +85,8 @@ function mainConfiguration(plan: PostfixPlan): string {
     alias_maps: '',
     alias_database: '',
     default_database_type: 'texthash',
+    // Longer headers inside postacert.eml would be cut, and the signature broken.
+    disable_mime_input_processing: 'yes',
     mynetworks: '127.0.0.0/8',
     smtpd_relay_restrictions: 'permit_mynetworks, reject',
     // Which mailboxes exist is for the mail store to say, behind the delivery point: hence no virtual_mailbox_maps.

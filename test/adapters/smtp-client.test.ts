@@ -460,7 +460,7 @@ describe('the final dot is never sent', () => {
 
 describe('the signal', () => {
   it('ends the wait for a connection, for a reply, and an attempt that has not begun', async () => {
-    for (const step of ['greeting', 'MAIL', 'dot'] as const) {
+    for (const step of ['greeting', 'MAIL'] as const) {
       const aborting = new AbortController();
       const reason = new Error('enough');
       await using server = await scripted(async peer => {
@@ -479,6 +479,34 @@ describe('the signal', () => {
       );
       assert.equal(server.connections(), 1);
     }
+  });
+
+  it('does not end the wait for the answer to the final dot: the keeper may have the message', async () => {
+    const aborting = new AbortController();
+    await using server = await scripted(async peer => {
+      await upTo('dot', peer);
+      aborting.abort(new Error('enough'));
+      peer.send('250 2.0.0 queued');
+      await peer.closed();
+    });
+    await using client = keeper(at(server), { idle: 50 });
+    const answers = await client.deliver(to(B), hello(), { signal: aborting.signal });
+    assert.deepEqual(answers, [{ recipient: B, code: 250, enhanced: '2.0.0', text: 'queued' }]);
+  });
+
+  it('an indispensable recipient that is refused: nobody gets the message', async () => {
+    await using server = await scripted(async peer => {
+      await greet(peer);
+      await envelope(peer, '250 ok', '250 ok', '550 5.1.1 unknown', '354 go on');
+      await peer.closed();
+    });
+    await using client = keeper(at(server));
+    const answers = await client.deliver(to(B, C), hello(), { indispensable: [C] });
+    const said = { code: 550, enhanced: '5.1.1', text: 'unknown' };
+    assert.deepEqual(answers, [
+      { recipient: B, ...said },
+      { recipient: C, ...said },
+    ]);
   });
 });
 

@@ -119,7 +119,7 @@ test('what does not fit ends with 78, even where something does not answer', asy
     .replace('root.crt', 'empty')
     .replace('directory.ldif', 'absent.ldif')
     .replace('/spool"', '/empty"')
-    .concat(`access: {listen: [{address: 127.0.0.1, port: 0}], relay: 'smtp://127.0.0.1:1', senders: ${home.directory}/senders}
+    .concat(`access: {listen: [{address: 127.0.0.1, port: 0, tls: starttls}], relay: 'smtp://127.0.0.1:1', senders: ${home.directory}/senders}
 tls: {certificate: ${home.directory}/other.crt, key: ${home.directory}/signing.key}
 receipts: {relay: 'smtp://127.0.0.1:1'}
 `);

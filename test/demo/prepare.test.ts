@@ -103,7 +103,7 @@ const cases: readonly (Machine & { readonly title: string; readonly calls: reado
   {
     title: 'npm packages older than the lock file',
     lockYoungerBy: 10,
-    calls: ['npm ci --no-audit --no-fund --loglevel=error'],
+    calls: ['npm install --no-save --no-audit --no-fund --loglevel=error'],
   },
   {
     title: 'a package that was never there, and one that was removed',
