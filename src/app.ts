@@ -7,7 +7,6 @@ import { createEvents } from './adapters/events.ts';
 import { serveStatus } from './adapters/http-status.ts';
 import { redisMailboxes } from './adapters/redis-mailboxes.ts';
 import { startWorker } from './adapters/redis-queue.ts';
-import { redisWaits } from './adapters/redis-waits.ts';
 import { type KeeperAddress, keeperAt } from './adapters/smtp-client.ts';
 import { type Listener, type ListenerOptions, listen } from './adapters/smtp-listener.ts';
 import { openVirusStore } from './adapters/virus-store.ts';
@@ -56,9 +55,8 @@ export async function startApp(config: Config, signals: AppSignals): Promise<App
   for (const oddity of live.trust.oddities) events.oddity(oddity);
   const { provider, limits } = config;
   const issuer = { name: provider.name, address: provider.address };
-  const { spool, journal, redis, debts } = starting.use(await openDurable(config, events));
+  const { spool, journal, redis, debts, waits } = starting.use(await openDurable(config, events));
   const origin = originOf(domainOf(issuer.address));
-  const waits = redisWaits(redis);
   const antivirus = config.antivirus && {
     scanner: clamdScanner(config.antivirus.clamd),
     store: await required(78, 'virusStore', openVirusStore(config.virusStore)),

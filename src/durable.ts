@@ -4,16 +4,18 @@ import type { Redis } from 'ioredis';
 import { type FileJournal, openJournal } from './adapters/file-journal.ts';
 import { openSpool } from './adapters/file-spool.ts';
 import { reconcile } from './adapters/reconcile.ts';
-import { checkDurable, connectRedis, openDebtBook, type RedisDebtBook } from './adapters/redis-queue.ts';
+import { checkDurable, connectRedis, openDebtBook } from './adapters/redis-queue.ts';
+import { redisWaits } from './adapters/redis-waits.ts';
 import { required } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import type { Events } from './points/events.ts';
-import type { DebtBook, Spool } from './points/ports.ts';
+import type { DebtBook, Spool, Waits } from './points/ports.ts';
 
 export interface Durable extends AsyncDisposable {
   readonly spool: Spool;
   readonly journal: FileJournal;
   readonly redis: Redis;
+  readonly waits: Waits;
   /** Debts that Redis does not take are booked from the journal, soon after. */
   readonly debts: DebtBook;
 }
@@ -39,7 +41,8 @@ export async function openDurable(config: Config, events: Events): Promise<Durab
 
   await nameOrphans(journal, events);
   await spool.retain(await keptFor(journal));
-  const catchUp = catchingUp(journal, book, events);
+  const waits = redisWaits(redis);
+  const catchUp = catchingUp(() => reconcile(journal, book, waits), events);
   await catchUp();
   const routine = setInterval(catchUp, ROUTINE).unref();
   opening.defer(() => clearInterval(routine));
@@ -49,6 +52,7 @@ export async function openDurable(config: Config, events: Events): Promise<Durab
     spool,
     journal,
     redis,
+    waits,
     debts: {
       ready: () => book.ready(),
       async book(debts) {
@@ -81,11 +85,11 @@ async function keptFor(journal: FileJournal): Promise<ReadonlySet<string>> {
 }
 
 /** One reading of the journal after the other, never two at a time. */
-function catchingUp(journal: FileJournal, book: RedisDebtBook, events: Events): () => Promise<void> {
+function catchingUp(read: () => Promise<unknown>, events: Events): () => Promise<void> {
   let running = Promise.resolve();
   return () => {
     running = running.then(async () => {
-      await reconcile(journal, book).catch((trouble: unknown) => events.trouble('reconciliation', trouble));
+      await read().catch((trouble: unknown) => events.trouble('reconciliation', trouble));
     });
     return running;
   };

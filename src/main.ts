@@ -133,6 +133,20 @@ const commandLine = yargs(process.argv.slice(2))
       )
       .demandCommand(1, 1, 'mailbox what? list, show, open or close'),
   )
+  .command('queue', 'What is owed, and what could not be sent', verb =>
+    verb
+      .command(['list', '$0'], 'What is owed, and when it is due', json, args => showQueue('owed', args))
+      .command('failed', 'What is not tried any more, and why', json, args => showQueue('failed', args))
+      .command(
+        'retry <id>',
+        'Try a failed one again',
+        one => json(one).positional('id', { type: 'string', demandOption: true, describe: 'As listed' }),
+        async ({ config = DEFAULT_CONFIG, ...args }) => {
+          const { retryDebt } = await import('./commands/queue.ts');
+          process.stdout.write(await retryDebt(args.id, { file: config, json: args.json }));
+        },
+      ),
+  )
   .command(
     'track <id>',
     'What became of a message: the state of each recipient, and every event',
@@ -219,6 +233,14 @@ async function changeMailbox(
   process.stdout.write(
     await mailbox.changeMailbox(verb, { file: config, json: args.json, address: args.address }),
   );
+}
+
+async function showQueue(
+  which: 'owed' | 'failed',
+  { config = DEFAULT_CONFIG, json: asJson }: { config?: string | undefined; json: boolean },
+): Promise<void> {
+  const { listDebts } = await import('./commands/queue.ts');
+  process.stdout.write(await listDebts(which, { file: config, json: asJson }));
 }
 
 async function load(path: string) {

@@ -2,6 +2,7 @@
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Debt, debtKey } from '../pec/receipts.ts';
+import type { Hearing } from '../pec/tracking.ts';
 import { type Instant, instant } from '../pec/values.ts';
 import { type Journaled, type JournalLine, journaled } from '../points/custody.ts';
 import type { Journal } from '../points/ports.ts';
@@ -12,6 +13,8 @@ export type JournalRecord = Omit<JournalLine, 'debts'> & { readonly debts?: read
 export interface FileJournal extends Journal, AsyncDisposable {
   /** Debts journaled and not yet paid, oldest first. */
   unsettled(): AsyncIterable<Debt>;
+  /** What was heard of messages of ours, of as many days as the last `unsettled` read. */
+  hearings(): AsyncIterable<{ readonly hearing: Hearing; readonly at: Instant }>;
   /** Intents without an outcome: nobody knows whether the keeper has the message. Those under way are among them. */
   orphans(): AsyncIterable<JournalRecord>;
 }
@@ -109,6 +112,18 @@ export async function openJournal(directory: string, options: JournalOptions = {
       const recent = fileOf(now() - REDELIVERY);
       since = oldest !== undefined && oldest.name < recent ? oldest.name : recent;
       for (const { debt } of open.values()) yield debt;
+    },
+
+    async *hearings() {
+      for await (const { record } of records(directory, unreadable, since)) {
+        const { at, debts = [], heard } = record;
+        if (heard !== undefined) yield { hearing: heard, at };
+        for (const debt of debts) {
+          if (debt.kind !== 'errore-consegna') continue;
+          const { about, kind, recipient } = debt;
+          yield { hearing: { pecMsgid: about.pecMsgid, heard: kind, recipients: [recipient] }, at };
+        }
+      }
     },
 
     async *orphans() {

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type JobType, Queue, UnrecoverableError, Worker } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import { type Debt, debtKey } from '../pec/receipts.ts';
+import { type Instant, instant } from '../pec/values.ts';
 import type { Events } from '../points/events.ts';
 import type { DebtBook } from '../points/ports.ts';
 
@@ -67,6 +68,8 @@ export async function checkDurable(redis: Redis, options: { allowVolatile: boole
 export interface BookedDebt {
   readonly id: string;
   readonly debt: Debt;
+  /** When it was, or will be, tried for the first time. */
+  readonly due: Instant;
   /** Attempts made so far. */
   readonly attempts: number;
   /** What the last attempt failed of. */
@@ -127,8 +130,9 @@ export function openDebtBook(redis: Redis, options: BookOptions = {}): RedisDebt
     async list(which) {
       const states: JobType[] = which === 'failed' ? ['failed'] : ['active', 'waiting', 'delayed'];
       const jobs = await queue.getJobs(states, 0, 999, true);
-      return jobs.map(({ id = '', data, attemptsMade: attempts, failedReason: why }) => {
-        return { id, debt: data, attempts, ...(why && { why }) };
+      return jobs.map(({ id = '', data, attemptsMade: attempts, failedReason: why, timestamp }) => {
+        const due = data.kind === 'attesa' ? data.due : instant(timestamp);
+        return { id, debt: data, due, attempts, ...(why && { why }) };
       });
     },
     async retry(id) {

@@ -3,14 +3,32 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { reconcile } from '../../src/adapters/reconcile.ts';
 import type { Debt } from '../../src/pec/receipts.ts';
+import type { Heard, Hearing, Tracked } from '../../src/pec/tracking.ts';
+import type { Instant } from '../../src/pec/values.ts';
+import type { Waits } from '../../src/points/ports.ts';
 
-const debts = Array.from({ length: 450 }, (_, n) => ({ messageId: `receipt${n}@pec.alfa.example` }) as Debt);
+const debts = Array.from(
+  { length: 450 },
+  (_, n) => ({ kind: 'accettazione', messageId: `receipt${n}@pec.alfa.example`, about: {} }) as Debt,
+);
 
-function journalOf(owed: readonly Debt[]) {
+function journalOf(owed: readonly Debt[], heard: readonly { hearing: Hearing; at: Instant }[] = []) {
   return {
     async *unsettled() {
       yield* owed;
     },
+    async *hearings() {
+      yield* heard;
+    },
+  };
+}
+
+/** Waits in memory, with a note of what was done in what order. */
+function waitsOf(known: readonly string[], steps: string[] = []): Waits {
+  return {
+    track: async ({ pecMsgid }) => void steps.push(`track ${pecMsgid}`),
+    note: async ({ pecMsgid, heard, recipients }) => void steps.push(`${heard} ${pecMsgid} ${recipients}`),
+    of: async pecMsgid => (known.includes(pecMsgid) ? ({} as Tracked) : undefined),
   };
 }
 
@@ -21,7 +39,7 @@ describe('reconcile', () => {
       ready: async () => {},
       book: async (batch: readonly Debt[]) => void batches.push([...batch]),
     };
-    assert.equal(await reconcile(journalOf(debts), book), 450);
+    assert.equal(await reconcile(journalOf(debts), book, waitsOf([])), 450);
     assert.deepEqual(batches.flat(), debts);
     assert.deepEqual(
       batches.map(batch => batch.length),
@@ -31,7 +49,7 @@ describe('reconcile', () => {
 
   it('books nothing where nothing is owed', async () => {
     const book = { ready: async () => {}, book: () => assert.fail('nothing to book') };
-    assert.equal(await reconcile(journalOf([]), book), 0);
+    assert.equal(await reconcile(journalOf([]), book, waitsOf([])), 0);
   });
 
   it('rejects when the book does not take a batch, and asks no further', async () => {
@@ -43,7 +61,30 @@ describe('reconcile', () => {
         throw new Error('Redis is away');
       },
     };
-    await assert.rejects(reconcile(journalOf(debts), book), { message: 'Redis is away' });
+    await assert.rejects(reconcile(journalOf(debts), book, waitsOf([])), { message: 'Redis is away' });
     assert.equal(calls, 1);
+  });
+
+  it('tracks again what Redis lost of open waits, with all that was heard, before a wait is booked', async () => {
+    const wait = (pecMsgid: string, notice: 'first' | 'second') =>
+      ({ kind: 'attesa', notice, about: { pecMsgid } }) as Debt;
+    const hearing = (pecMsgid: string, heard: Heard) =>
+      ({ hearing: { pecMsgid, heard, recipients: ['bruno'] }, at: 0 }) as unknown as {
+        hearing: Hearing;
+        at: Instant;
+      };
+    const steps: string[] = [];
+    const book = {
+      ready: async () => {},
+      book: async (batch: readonly Debt[]) => void steps.push(`book ${batch.length}`),
+    };
+    const owed = [wait('lost', 'first'), wait('lost', 'second'), wait('known', 'first')];
+    const heard = [
+      hearing('lost', 'presa-in-carico'),
+      hearing('known', 'presa-in-carico'),
+      hearing('old', 'errore-consegna'),
+    ];
+    await reconcile(journalOf(owed, heard), book, waitsOf(['known'], steps));
+    assert.deepEqual(steps, ['track lost', 'presa-in-carico lost bruno', 'book 3']);
   });
 });

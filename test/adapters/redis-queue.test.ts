@@ -57,7 +57,8 @@ let told: string[];
 let worker: DebtWorker | undefined;
 
 beforeEach(async () => {
-  server = await startRedis();
+  // Under load everysec may put off the writing itself: what a kill leaves then is the journal's to mend.
+  server = await startRedis({ appendfsync: 'always' });
   redis = connectRedis(server.url);
   await once(redis, 'ready');
   book = openDebtBook(redis, { attempts: 3 });
@@ -323,7 +324,10 @@ describe('a payment that fails', () => {
     await until('given up', () => told.some(each => each.startsWith('debt-given-up')));
     const [failed] = await book.list('failed');
     assert.ok(failed !== undefined);
-    assert.deepEqual({ ...failed, id: '' }, { id: '', debt: debt(1), attempts: 3, why: 'no' });
+    assert.deepEqual(
+      { ...failed, id: '', due: 0 },
+      { id: '', due: 0, debt: debt(1), attempts: 3, why: 'no' },
+    );
     assert.match(failed.id, /^[0-9a-f]{64}$/);
     await book.book([debt(1)]);
     assert.equal(await owed(), 0);
