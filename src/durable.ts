@@ -22,7 +22,7 @@ export interface Durable extends AsyncDisposable {
 
 /** In ms: how long Redis may take to answer at start, and how soon the journal is read again for a debt it did not take. */
 const SOON = 5_000;
-/** In ms: how often the journal is read in any case. */
+/** In ms: how often the journal is read in any case, and the spool swept. */
 const ROUTINE = 3_600_000;
 
 /** Rejects with a StartupError if one of them cannot be used: 69 if Redis is away, else 78. */
@@ -40,11 +40,17 @@ export async function openDurable(config: Config, events: Events): Promise<Durab
   const book = opening.use(openDebtBook(redis));
 
   await nameOrphans(journal, events);
-  await spool.retain(await keptFor(journal));
+  await spool.retain(await keptFor(journal), 0);
   const waits = redisWaits(redis);
   const catchUp = catchingUp(() => reconcile(journal, book, waits), events);
   await catchUp();
-  const routine = setInterval(catchUp, ROUTINE).unref();
+  const tidy = async () => {
+    await catchUp();
+    await keptFor(journal)
+      .then(names => spool.retain(names, ROUTINE))
+      .catch(trouble => events.trouble('spool', trouble));
+  };
+  const routine = setInterval(tidy, ROUTINE).unref();
   opening.defer(() => clearInterval(routine));
   opening.defer(watch(redis, events, catchUp));
   const open = opening.move();

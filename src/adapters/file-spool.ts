@@ -12,8 +12,11 @@ const CHUNK = 128 * 1024;
 
 export interface FileSpool extends Spool, AsyncDisposable {
   readonly directory: string;
-  /** Forgets all that is kept but these: what a process kept and died before it was owed. */
-  retain(names: ReadonlySet<string>): Promise<void>;
+  /**
+   * Forgets all that is kept but these, and but what was kept in the last `grace` milliseconds, whose debts may not be
+   * on disk yet: a process died before it was owed, or it was owed a second time.
+   */
+  retain(names: ReadonlySet<string>, grace: number): Promise<void>;
 }
 
 /**
@@ -59,8 +62,13 @@ export async function openSpool(directory: string): Promise<FileSpool> {
       await rm(join(owed, checked(name)), { force: true });
     },
 
-    async retain(names) {
-      for (const name of await readdir(owed)) if (!names.has(name)) await rm(join(owed, name));
+    async retain(names, grace) {
+      for (const name of await readdir(owed)) {
+        const path = join(owed, name);
+        if (names.has(name)) continue;
+        const { ctimeMs } = await stat(path);
+        if (Date.now() - Math.floor(ctimeMs) >= grace) await rm(path);
+      }
     },
 
     [Symbol.asyncDispose]: letGo,

@@ -1,7 +1,7 @@
 // What the journal promised and Redis does not know is booked again, and what it heard is noted again: at start, and when Redis comes back
-import type { Debt, MessageFacts } from '../pec/receipts.ts';
+import type { Debt } from '../pec/receipts.ts';
 import type { Hearing } from '../pec/tracking.ts';
-import type { Instant, PecMsgid } from '../pec/values.ts';
+import type { Instant } from '../pec/values.ts';
 import type { DebtBook, Waits } from '../points/ports.ts';
 
 /** The journal, read back. */
@@ -23,20 +23,13 @@ export async function reconcile(journal: Memory, book: DebtBook, waits: Waits): 
   return debts.length;
 }
 
-/** Tracks again the messages of open waits that Redis lost, with all that was heard of them. */
+/** Tracks the messages of open waits, with all that was heard of them: Redis may have lost any part of it. */
 async function restore(journal: Memory, waits: Waits, debts: readonly Debt[]): Promise<void> {
-  const lost = new Map<PecMsgid, MessageFacts>();
-  for (const { kind, about } of debts) {
-    const isOpen = kind === 'attesa' && !lost.has(about.pecMsgid);
-    if (isOpen && (await waits.of(about.pecMsgid)) === undefined) lost.set(about.pecMsgid, about);
-  }
-  if (lost.size === 0) return;
-  const heard = (await Array.fromAsync(journal.hearings())).filter(({ hearing }) =>
-    lost.has(hearing.pecMsgid),
+  const open = new Map(
+    debts.filter(({ kind }) => kind === 'attesa').map(({ about }) => [about.pecMsgid, about] as const),
   );
-  const byMessage = Map.groupBy(heard, ({ hearing }) => hearing.pecMsgid);
-  for (const [pecMsgid, about] of lost) {
-    await waits.track(about);
-    for (const { hearing, at } of byMessage.get(pecMsgid) ?? []) await waits.note(hearing, at);
-  }
+  if (open.size === 0) return;
+  for (const about of open.values()) await waits.track(about);
+  for await (const { hearing, at } of journal.hearings())
+    if (open.has(hearing.pecMsgid)) await waits.note(hearing, at);
 }

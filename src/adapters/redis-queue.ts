@@ -98,7 +98,8 @@ export interface BookOptions {
 /** `redis` as connectRedis makes it; it stays open when the book is disposed. */
 export function openDebtBook(redis: Redis, options: BookOptions = {}): RedisDebtBook {
   // Every ten minutes at the slowest (startWorker): five weeks.
-  const { queue: name = QUEUE, attempts = 5_000, remember = 7 * 24 * 3600 } = options;
+  // Longer than the journal looks back for debts: what comes again after it was paid is known here.
+  const { queue: name = QUEUE, attempts = 5_000, remember = 15 * 24 * 3600 } = options;
   const queue = new Queue<Debt>(name, {
     connection: redis,
     prefix: PREFIX,

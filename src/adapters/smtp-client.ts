@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionEnvelope, type SMTPError } from 'smtp-connection';
 import { type Mailbox, mailboxKey, type SmtpEnvelope } from '../pec/values.ts';
-import type { KeeperAnswer } from '../points/custody.ts';
+import { type KeeperAnswer, NothingSent } from '../points/custody.ts';
 import type { Keeper } from '../points/ports.ts';
 
 /** `smtps` is TLS from the first byte; `path` is a Unix socket. */
@@ -92,7 +92,10 @@ export function keeperAt(address: KeeperAddress, options: KeeperOptions): Keeper
         } catch (error) {
           cut();
           if (progress.failure !== undefined) throw progress.failure.error;
-          throw signal?.aborted && !progress.finished ? signal.reason : located(where, error);
+          if (progress.finished) throw located(where, error);
+          throw signal?.aborted
+            ? signal.reason
+            : new NothingSent(located(where, error).message, { cause: error });
         } finally {
           signal?.removeEventListener('abort', abandon);
         }

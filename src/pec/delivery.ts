@@ -56,10 +56,19 @@ export function virusError(virus: string, provider: string): DeliveryError {
   return {
     errore: 'virus',
     virus: name,
-    extended: `5.5.1 - ${provider} - presenza di un virus nel messaggio`,
+    extended: `5.5.1 - ${provider} - presenza di un virus nel messaggio: ${name}`,
   };
 }
 
+/** The virus that an errore-esteso names, ours or another provider's; the whole of it where it names none. */
+export function virusNamed(extended = ''): string {
+  return /presenza di un virus nel messaggio: (.+)$/.exec(extended)?.[1] ?? extended;
+}
+
+/** Codes that say something else in PEC: the notices of time and virus. */
+const reserved = ['5.4.1', '5.4.7', '5.5.1'];
+
 function permanent(enhanced = ''): string {
-  return /^5\.\d{1,3}\.\d{1,3}$/.test(enhanced) ? enhanced : '5.0.0';
+  const known = /^5\.\d{1,3}\.\d{1,3}$/.test(enhanced) && !reserved.includes(enhanced);
+  return known ? enhanced : '5.0.0';
 }

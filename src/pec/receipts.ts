@@ -128,12 +128,28 @@ export function debtKey(debt: Debt): string {
     }
   };
   return [
-    debt.kind,
+    identity(debt),
     debt.about.pecMsgid,
     ...whom()
       .map(one => one.toLowerCase())
       .sort(),
   ].join(' ');
+}
+
+/** A recipient has one outcome (pec.md section 5): of several that are owed, the first counts. */
+function identity({ kind }: Debt): string {
+  switch (kind) {
+    case 'rilevazione-virus':
+    case 'avvenuta-consegna':
+    case 'errore-consegna':
+      return 'esito';
+    case 'accettazione':
+    case 'non-accettazione':
+    case 'attesa':
+    case 'presa-in-carico':
+    case 'preavviso-errore-consegna':
+      return kind;
+  }
 }
 
 /** Subject prefix of a receipt; its kind is the value of X-Ricevuta and of `tipo` in the XML alike. */

@@ -130,7 +130,10 @@ async function submit(
   const { issuer } = policy;
   await using inspection = antivirus && (await inspect(antivirus, spool));
   const seen = inspection === undefined ? bytes : tapped(bytes, chunk => inspection.push(chunk));
-  const submitted = await readSubmission(world, policy, submission, seen);
+  const submitted = await readSubmission(world, policy, submission, seen).catch((trouble: unknown) => {
+    // Too long before its header ends: there is nothing that a notice could tell.
+    throw trouble instanceof NotAccepted ? trouble.refusal : trouble;
+  });
   const operation = operationOf(submitted);
   const { about } = submitted;
   try {

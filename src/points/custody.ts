@@ -79,9 +79,11 @@ export function bounced(tracked: Tracked, recipients: readonly Mailbox[]): Failu
   return { recipients: recipients.filter(one => unheard.has(mailboxKey(one))) } as unknown as Failure;
 }
 
-/** What the provider of the recipients told us: it does not deliver (§3.2.4). */
-export function toldOf({ heard, recipients }: Hearing): Failure {
-  return { recipients: heard === 'errore-consegna' ? recipients : [] } as unknown as Failure;
+/** What the provider of the recipients told us of a message that we did send, and whose outcome is open: it does not deliver (§3.2.4). */
+export function toldOf({ heard, recipients }: Hearing, tracked: Tracked): Failure {
+  const open = new Set(overdueRecipients(tracked, 'second').map(mailboxKey));
+  const failed = heard === 'errore-consegna' ? recipients.filter(one => open.has(mailboxKey(one))) : [];
+  return { recipients: failed } as unknown as Failure;
 }
 
 /** The scanner's verdict on a message that goes no further. */
@@ -89,9 +91,9 @@ export function infected(virus: string, recipients: readonly Mailbox[]): Infecti
   return { virus, recipients } as unknown as Infection;
 }
 
-/** Whom the notice of `wait` is due for: nobody before its time, nobody if what was heard is unknown (§3.1.6). */
-export function silenceOf({ notice, due }: Wait, tracked: Tracked | undefined, now: Instant): Silence {
-  const recipients = tracked === undefined || now < due ? [] : overdueRecipients(tracked, notice);
+/** Whom the notice of `wait` is due for; nobody before its time (§3.1.6). */
+export function silenceOf({ notice, due }: Wait, tracked: Tracked, now: Instant): Silence {
+  const recipients = now < due ? [] : overdueRecipients(tracked, notice);
   return { recipients } as unknown as Silence;
 }
 
@@ -185,6 +187,9 @@ export function passedBack({ code, enhanced, text }: KeeperAnswer): Reply {
   const status = own ? enhanced : enhancedStatus({ code, detail: '0.0' });
   return { code, text: `${status} ${text.replace(/[^\x20-\x7e]+/g, ' ').slice(0, 400)}` };
 }
+
+/** The keeper could not be reached, or went away before the final dot: it has nothing. */
+export class NothingSent extends Error {}
 
 /** A refusal that a rule decided (a row of `reasons`) or a keeper (its answer): the listener writes it as it is. */
 export class Refusal extends Error {

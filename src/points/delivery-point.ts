@@ -12,6 +12,7 @@ import {
   type Custody,
   expired,
   type Journaled,
+  NothingSent,
   type OwedDebt,
   owe,
   passedBack,
@@ -19,6 +20,7 @@ import {
   type Reply,
   settled,
   type Verdict,
+  verdictOf,
 } from './custody.ts';
 import { type Keepers, type Operation, offer, settle } from './hand-over.ts';
 import type { Door, Origin, Session, Spool, Trust } from './ports.ts';
@@ -72,7 +74,8 @@ async function deliver(
   const hearing = hearingOf(received, policy.domains, world.trust.directory);
   if (hearing !== undefined) await world.waits.note(hearing, operation.at);
   if (received.class === 'ordinary') {
-    const correlated = await correlate(world, policy.issuer, envelope, reception, operation, operation.at);
+    const bounce = { envelope, reception, operation };
+    const correlated = await correlate(world, policy.issuer, bounce, 'from our MTA');
     if (correlated?.complete) return [settled(correlated.line, operation.transaction)];
   }
   const deliveries =
@@ -81,10 +84,16 @@ async function deliver(
   const message = heldUntil(spooled.read(), async () => {
     for (const { original } of deliveries) if (original !== undefined) await spooled.keep(original.file);
   });
-  const verdict = await offer(world, envelope, message, operation, { gone });
+  const verdict = await offer(world, envelope, message, operation, { gone })
+    .catch(trouble => unreached(trouble, envelope))
+    .catch(async trouble => {
+      // An outcome that nobody knows never becomes a receipt.
+      await release(world.spool, deliveries, undefined);
+      throw trouble;
+    });
   const at = world.origin.now();
   const debts = debtsOf(world, policy, received, deliveries, verdict, at);
-  await release(world.spool, deliveries, verdict);
+  await release(world.spool, deliveries, verdict.custody);
   const refusals = [...verdict.rejections, ...verdict.undecided];
   const line = await settle(world, {
     ...operation,
@@ -161,8 +170,20 @@ function has({ recipients }: Custody, { recipient }: Delivery): boolean {
   return recipients.includes(recipient);
 }
 
-/** What was kept for a receipt that is not owed. */
-async function release(spool: Spool, deliveries: readonly Delivery[], { custody }: Verdict): Promise<void> {
+/** A mail store that is away puts every recipient off: the 24 hours of idle mail run on (§2.2.2). */
+function unreached(trouble: unknown, { to }: SmtpEnvelope): Verdict {
+  if (!(trouble instanceof NothingSent)) throw trouble;
+  return verdictOf(
+    to.map(recipient => ({ recipient, code: 451, enhanced: '4.4.1', text: 'The mail store is away' })),
+  );
+}
+
+/** Forgets what was kept for receipts that are not owed. */
+async function release(
+  spool: Spool,
+  deliveries: readonly Delivery[],
+  custody: Custody | undefined,
+): Promise<void> {
   for (const delivery of deliveries) {
     const owed = custody !== undefined && has(custody, delivery);
     if (!owed && delivery.original !== undefined) await spool.release(delivery.original.file);

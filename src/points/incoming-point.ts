@@ -1,13 +1,13 @@
 // The incoming point: what other providers and the Internet send. RFC 6109 §2.2.2, §3.2
 import { type ReceivedClass, reversePathTells } from '../pec/admission.ts';
 import { anomalyEnvelope, type Issuer } from '../pec/compose.ts';
-import { deliveryError, virusError } from '../pec/delivery.ts';
+import { deliveryError, virusError, virusNamed } from '../pec/delivery.ts';
 import { anomalies } from '../pec/texts.ts';
 import { hearingOf } from '../pec/tracking.ts';
 import { type Domain, domainOf, type SmtpEnvelope } from '../pec/values.ts';
 import type { Signer } from '../smime/sign.ts';
 import { correlate } from './bounce.ts';
-import { accepted, infected, owe, Refusal, type Reply, settled, toldOf } from './custody.ts';
+import { accepted, infected, type OwedDebt, owe, Refusal, type Reply, settled, toldOf } from './custody.ts';
 import { handOver, type Keepers, type Offer, type Operation, settle } from './hand-over.ts';
 import { type Antivirus, virusIn } from './inspection.ts';
 import type { Door, Mailboxes, Origin, Spool, Trust } from './ports.ts';
@@ -82,7 +82,7 @@ async function admit(world: IncomingWorld, policy: IncomingPolicy, arrival: Arri
     case 'anomalous':
       return wrap(world, policy, arrival, received.reasons);
     case 'ordinary': {
-      const correlated = await correlate(world, policy.issuer, envelope, reception, operation, operation.at);
+      const correlated = await correlate(world, policy.issuer, arrival, 'from outside');
       if (correlated?.complete) return settled(correlated.line, operation.transaction);
       for (const recipient of envelope.to)
         if (!(await world.mailboxes.isOpen(recipient))) throw new Refusal('ordinaryMail', recipient);
@@ -143,26 +143,26 @@ async function passOn(
 ): Promise<Reply> {
   const { envelope, reception, operation } = arrival;
   const { certification, kind, provider } = received;
-  const { about } = certification;
   const { at, transaction } = operation;
   const hearing = hearingOf(received, domains, world.trust.directory);
-  if (hearing !== undefined) await world.waits.note(hearing, at);
+  const heard = hearing !== undefined && kind !== 'rilevazione-virus' ? { heard: hearing } : {};
+  if (heard.heard !== undefined) await world.waits.note(heard.heard, at);
+  // Of a virus the waits hear with the debt that comes of it; and only what we sent ourselves can be certified.
+  const tracked = hearing !== undefined && (await world.waits.of(hearing.pecMsgid));
   const message = reception.spooled.read();
   const { custody } = await handOver(world, envelope, message, operation, forAllOf(arrival));
-  const failure = kind === 'rilevazione-virus' && hearing !== undefined && toldOf(hearing);
-  const debts = failure
-    ? failure.recipients.map(recipient => {
-        const debt = { messageId: world.origin.messageId(), at, to: about.sender, about, recipient };
-        const error = virusError(certification.extended ?? '', provider.name);
-        return owe({ kind: 'errore-consegna', ...debt, error }, failure);
-      })
-    : [];
-  const line = await settle(world, {
-    ...operation,
-    event: 'passed-on',
-    debts,
-    ...(hearing && { heard: hearing }),
-  });
+  const debts: OwedDebt[] = [];
+  if (kind === 'rilevazione-virus' && hearing && tracked) {
+    const { about } = tracked;
+    const failure = toldOf(hearing, tracked);
+    const error = virusError(virusNamed(certification.extended), provider.name);
+    for (const recipient of failure.recipients) {
+      const messageId = world.origin.messageId();
+      const debt = { messageId, at, to: about.sender, about, recipient, error };
+      debts.push(owe({ kind: 'errore-consegna', ...debt }, failure));
+    }
+  }
+  const line = await settle(world, { ...operation, event: 'passed-on', debts, ...heard });
   return accepted(custody, line, transaction);
 }
 

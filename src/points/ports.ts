@@ -32,7 +32,8 @@ export interface Keeper {
    * One answer per recipient of `envelope.to`, in that order. Over SMTP those accepted at RCPT share the reply to the final dot,
    * and a 4xx for one of them, or any refusal of an indispensable one, is the answer to all: the message is not sent.
    * If `message` throws, or the signal aborts, the connection is cut before the final dot and the promise rejects.
-   * Rejects as well when the keeper cannot be reached or falls silent after the dot: then nobody knows.
+   * Rejects with NothingSent when the keeper cannot be reached or is lost before the dot; with another error when it
+   * is lost after the dot: then nobody knows.
    */
   deliver(
     envelope: SmtpEnvelope,

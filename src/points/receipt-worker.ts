@@ -74,9 +74,8 @@ async function endWait(world: WorkerWorld, issuer: Issuer, wait: Wait): Promise<
   const now = world.origin.now();
   if (now < wait.due) throw new Error('the clock went back: the wait is not over');
   const tracked = await world.waits.of(wait.about.pecMsgid);
-  // What was heard is unknown: a false notice is worse than none.
-  if (tracked === undefined)
-    world.events.trouble('waits', new Error(`${wait.about.pecMsgid} is not tracked`));
+  // What was heard is unknown, until reconciliation has read it in the journal: a false notice is worse than a late one.
+  if (tracked === undefined) throw new Error(`${wait.about.pecMsgid} is not tracked`);
   const silence = silenceOf(wait, tracked, now);
   const debts = silence.recipients.map(recipient =>
     owe(

@@ -337,7 +337,9 @@ describe('opening', () => {
     await using spool = await openSpool(directory);
     await using message = await take(spool, 'abc');
     for (const name of ['owed', 'paid', 'never-owed']) await message.keep(name);
-    await spool.retain(new Set(['owed', 'released']));
+    await spool.retain(new Set(['owed', 'paid', 'released']), 60_000);
+    assert.deepEqual((await readdir(join(directory, 'owed'))).sort(), ['never-owed', 'owed', 'paid']);
+    await spool.retain(new Set(['owed', 'released']), 0);
     assert.deepEqual(await readdir(join(directory, 'owed')), ['owed']);
     assert.equal(String(await all(spool.readKept('owed', 0, 3))), 'abc');
   });

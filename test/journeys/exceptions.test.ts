@@ -89,6 +89,13 @@ function extended(mail: Mail): string {
   return certified(mail, 'dati/errore-esteso')[0] ?? '';
 }
 
+/** A message after those before it, all the way there and back: what was going to come has come. */
+async function nextJourney(): Promise<void> {
+  const pecMsgid = accepted(await submit(network, message));
+  await next(BRUNO, 'posta-certificata', pecMsgid);
+  await next(ANNA, 'avvenuta-consegna', pecMsgid);
+}
+
 test('§3.1.2 a formal exception: 550, and the notice in the mailbox of the author', async () => {
   await assert.rejects(
     submit(network, `Bcc: x@y.example\r\n${message}`),
@@ -115,6 +122,7 @@ test('§2.2.2 a domain that takes no mail: Postfix bounces, the user gets a non-
   const failure = await next(ANNA, 'errore-consegna', GAMMA);
   assert.equal(extended(failure), '5.1.2 - Alfa PEC - dominio non valido');
   assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'no-dominio' });
+  await nextJourney();
   assert.ok(!waiting.some(({ kind }) => kind === 'ordinary'), 'the bounce itself is not shown');
 });
 
@@ -129,6 +137,12 @@ test('§3.2.3, §3.2.4 a virus that only the other provider finds', async () => 
   assert.deepEqual(fields(failure, 'X-VerificaSicurezza'), ['errore']);
   assert.deepEqual(fields(failure, 'Subject'), ['AVVISO DI MANCATA CONSEGNA PER VIRUS: Prova']);
   assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'virus' });
+  assert.match(extended(failure), /^5\.5\.1 - Beta PEC - presenza di un virus nel messaggio: Eicar/);
+  assert.match(
+    failure.text ?? '',
+    /è stato rilevato un problema di sicurezza Eicar\S*\.\nIl messaggio non è stato consegnato/,
+  );
+  await nextJourney();
   assert.ok(!waiting.some(({ mailbox }) => mailbox === BRUNO), 'Bruno gets nothing');
 });
 
@@ -205,8 +219,13 @@ test('§3.1.6 a provider that is silent: both notices; its receipts come late, a
   const second = await next(ANNA, 'preavviso-errore-consegna', pecMsgid);
   assert.match(extended(second), /^5\.4\.1 - Alfa PEC - .*ventiquattro ore/);
   await network.beta.daemon.start();
-  await next(BRUNO, 'posta-certificata');
+  await next(BRUNO, 'posta-certificata', pecMsgid);
   await next(ANNA, 'avvenuta-consegna', pecMsgid);
+  await nextJourney();
+  const again = waiting.filter(
+    ({ kind, mail }) => /^preavviso/.test(kind) && concerned(mail).includes(pecMsgid),
+  );
+  assert.deepEqual(again, [], 'at most one notice of each kind');
 });
 
 test('§3.1.6 waits survive a daemon that is killed, and a Redis that comes back empty', async () => {

@@ -310,7 +310,7 @@ test('a receipt is the same bytes each time, passes the incoming point, and is o
   await assert.rejects(pay(at, providers.beta.issuer, debt), { name: 'Unpayable' });
   assert.deepEqual([first.from, first.to], [providers.beta.issuer.address, [anna]]);
   assert.deepEqual(
-    at.lines.slice(-1).map(({ event, paid }) => [event, paid?.startsWith('avvenuta-consegna ')]),
+    at.lines.slice(-1).map(({ event, paid }) => [event, paid?.startsWith('esito ')]),
     [['sent', true]],
   );
 

@@ -5,7 +5,7 @@ import type { Receipt, Wait } from '../../src/pec/receipts.ts';
 import { loginIsAddress } from '../../src/pec/senders.ts';
 import { instant, type Mailbox } from '../../src/pec/values.ts';
 import { accessPoint } from '../../src/points/access-point.ts';
-import { Refusal } from '../../src/points/custody.ts';
+import { NothingSent, Refusal } from '../../src/points/custody.ts';
 import { deliveryPoint } from '../../src/points/delivery-point.ts';
 import { incomingPoint } from '../../src/points/incoming-point.ts';
 import { pay } from '../../src/points/receipt-worker.ts';
@@ -194,7 +194,7 @@ test('§3.4 sender and recipient are ours: acceptance, take-charge, delivery', a
   assert.equal(receiptsOf(there)[0]?.kind, 'avvenuta-consegna');
 });
 
-test('§3.2.3, §3.2.4 a virus in a transport envelope: 250, stored, told to the provider, who tells the user', async () => {
+test('§3.2.3 a virus in a transport envelope: 250, stored, and told to its provider for each recipient', async () => {
   const at = beta();
   at.infect('Eicar-Test');
   const [reply] = await arrive(at, await envelope([bruno, carla]), anna, [bruno, carla], providers.beta);
@@ -203,14 +203,97 @@ test('§3.2.3, §3.2.4 a virus in a transport envelope: 250, stored, told to the
   const [one, other, ...more] = receiptsOf(at);
   assert.ok(one?.kind === 'rilevazione-virus' && other?.kind === 'rilevazione-virus' && more.length === 0);
   assert.deepEqual([one.recipient, other.recipient, one.to], [bruno, carla, 'ricevute@pec.alfa.example']);
+});
 
-  at.infect('nothing more to find');
-  await pay(at, providers.beta.issuer, one);
+/** Alfa after a submission, and Beta's virus notice about it. */
+async function virusNotice() {
   const home = alfa();
-  await arrive(home, at.kept[0]?.bytes ?? '', providers.beta.issuer.address, [one.to], { ...providers.alfa });
+  await submit(home);
+  const message = home.kept[0]?.bytes ?? assert.fail();
+  const there = beta();
+  there.infect('Eicar-Test');
+  await arrive(there, message, anna, [bruno], providers.beta);
+  const [owed] = receiptsOf(there);
+  await pay(there, providers.beta.issuer, owed ?? assert.fail());
+  home.booked.clear();
+  home.kept.length = 0;
+  const notice = there.kept[0] ?? assert.fail();
+  return {
+    home,
+    message,
+    hear: (at: World) => arrive(at, notice.bytes, notice.from, notice.to, providers.alfa),
+  };
+}
+
+test('§3.2.4 a virus notice about a message of ours reaches our user as a non-delivery, and closes the wait', async () => {
+  const { home, hear } = await virusNotice();
+  await hear(home);
   const [told] = receiptsOf(home);
   assert.ok(told?.kind === 'errore-consegna' && told.error.errore === 'virus');
-  assert.deepEqual([told.to, told.recipient, home.kept.length], [anna, bruno, 1]);
+  assert.deepEqual(
+    [told.to, told.recipient, told.error.virus, home.kept.length],
+    [anna, bruno, 'Eicar-Test', 1],
+  );
+  const [{ heard } = assert.fail()] = home.tracked.values();
+  assert.deepEqual(Object.keys(heard.get(bruno) ?? {}), ['errore-consegna']);
+});
+
+test('§3.2.4 a virus notice about what we never sent certifies nothing, and is passed on', async () => {
+  const { hear } = await virusNotice();
+  const other = alfa();
+  await hear(other);
+  assert.deepEqual([receiptsOf(other), other.kept.length], [[], 1]);
+});
+
+test('§3.2.4 a virus notice after the delivery receipt certifies nothing: a recipient has one outcome', async () => {
+  const { home, message, hear } = await virusNotice();
+  await heardFrom(home, message, ['avvenuta-consegna']);
+  await hear(home);
+  assert.deepEqual(receiptsOf(home), []);
+});
+
+test('§3.2.4 a virus notice that our MTA does not take leaves the wait open', async () => {
+  const { home, hear } = await virusNotice();
+  home.answering(() => ({ code: 550, enhanced: '5.1.1', text: 'no' }));
+  await assert.rejects(hear(home), /550 5\.1\.1/);
+  const [{ heard } = assert.fail()] = home.tracked.values();
+  assert.deepEqual([receiptsOf(home), heard.size], [[], 0]);
+});
+
+test('an envelope that comes twice has one outcome, whatever befalls the second', async () => {
+  const message = await envelope();
+  const at = beta();
+  await deliver(at, message, anna, [bruno], providers.beta);
+  at.clock(instant(noon + 25 * HOUR));
+  at.answering(() => ({ code: 452, enhanced: '4.2.2', text: 'full' }));
+  await deliver(at, message, anna, [bruno], providers.beta);
+  assert.deepEqual(
+    receiptsOf(at).map(({ kind }) => kind),
+    ['avvenuta-consegna'],
+  );
+});
+
+test('§2.2.2 a mail store that is away for 24 hours: the non-delivery all the same', async () => {
+  const message = await envelope();
+  for (const [hours, codes, count] of [
+    [23, [451], 0],
+    [24, [250], 1],
+  ] as const) {
+    const at = beta(instant(noon + hours * HOUR));
+    at.breaking(new NothingSent('connection refused'));
+    const replies = await deliver(at, message, anna, [bruno], providers.beta);
+    assert.deepEqual(
+      [replies.map(({ code }) => code), receiptsOf(at).length, at.spooled.size],
+      [codes, count, 0],
+    );
+  }
+});
+
+test('a mail store that is lost after the dot: nobody knows, nothing is certified, nothing stays kept', async () => {
+  const at = beta(instant(noon + 30 * HOUR));
+  at.breaking(new Error('connection lost'));
+  await assert.rejects(deliver(at, await envelope(), anna, [bruno], providers.beta), /connection lost/);
+  assert.deepEqual([receiptsOf(at), at.spooled.size], [[], 0]);
 });
 
 test('infected ordinary mail for an open mailbox is refused', async () => {
@@ -316,6 +399,18 @@ for (const [name, make] of untrue)
     assert.deepEqual([String(at.kept[0]?.bytes), receiptsOf(at)], [text, []]);
   });
 
+test('a bounce from outside is believed only where nobody else could know the identifier', async () => {
+  const { at, pecMsgid } = await afterSubmission([bruno, mario]);
+  at.open.add(anna);
+  await arrive(at, bounceOf(pecMsgid, bruno), null, [anna], providers.alfa);
+  assert.deepEqual(receiptsOf(at), []);
+  await deliver(at, bounceOf(pecMsgid, bruno), null, [anna], providers.alfa);
+  assert.deepEqual(
+    receiptsOf(at).map(({ kind }) => kind),
+    ['errore-consegna'],
+  );
+});
+
 test('a bounce after the take-charge is a lie', async () => {
   const { at, pecMsgid } = await afterSubmission();
   await at.waits.note({ pecMsgid, heard: 'presa-in-carico', recipients: [bruno] }, noon);
@@ -324,7 +419,7 @@ test('a bounce after the take-charge is a lie', async () => {
 });
 
 /** Runs the receipts of Beta that `kinds` names into Alfa's incoming point. */
-async function hear(at: World, message: Buffer, kinds: readonly Receipt['kind'][]) {
+async function heardFrom(at: World, message: Buffer, kinds: readonly Receipt['kind'][]) {
   const there = beta();
   if (kinds.includes('presa-in-carico')) await arrive(there, message, anna, [bruno], providers.beta);
   if (kinds.includes('avvenuta-consegna')) await deliver(there, message, anna, [bruno], providers.beta);
@@ -350,13 +445,13 @@ for (const [name, early, late, notices] of scenarios)
     const [first, second] = waitsOf(at);
     assert.deepEqual([first?.due, second?.due], [noon + 12 * HOUR, noon + 24 * HOUR]);
     at.booked.clear();
-    await hear(at, message, early);
+    await heardFrom(at, message, early);
     at.clock(instant(noon + 12 * HOUR));
     await pay(at, providers.alfa.issuer, first ?? assert.fail());
-    await hear(at, message, late);
+    await heardFrom(at, message, late);
     at.clock(instant(noon + 24 * HOUR));
     await pay(at, providers.alfa.issuer, second ?? assert.fail());
-    // A wait that is run again after a crash owes nothing more.
+    // Run again after a crash, also one before its notices were booked, a wait owes nothing more.
     await pay(at, providers.alfa.issuer, second ?? assert.fail());
     const owed = receiptsOf(at).flatMap(debt => (debt.kind === 'preavviso-errore-consegna' ? [debt] : []));
     assert.deepEqual(
@@ -367,7 +462,7 @@ for (const [name, early, late, notices] of scenarios)
       assert.deepEqual([to, recipient, error.errore], [anna, bruno, 'altro']);
   });
 
-test('§3.1.6 a wait is not over before its time, and what is unknown is not certified', async () => {
+test('§3.1.6 a wait is not over before its time; what is unknown is not certified, but tried again', async () => {
   const at = alfa();
   await submit(at);
   const [first] = waitsOf(at);
@@ -375,8 +470,8 @@ test('§3.1.6 a wait is not over before its time, and what is unknown is not cer
   await assert.rejects(pay(at, providers.alfa.issuer, first ?? assert.fail()), /clock/);
   at.clock(instant(noon + 13 * HOUR));
   at.tracked.clear();
-  await pay(at, providers.alfa.issuer, first ?? assert.fail());
-  assert.deepEqual([receiptsOf(at), at.troubles.length], [[], 1]);
+  await assert.rejects(pay(at, providers.alfa.issuer, first ?? assert.fail()), /is not tracked/);
+  assert.deepEqual([receiptsOf(at), at.lines.filter(({ event }) => event === 'overdue')], [[], []]);
 });
 
 test('§3.1.6 a receipt of a provider who has nothing to do with the recipient closes no wait', async () => {

@@ -99,6 +99,7 @@ export function world(party: Party, trust: Trust, began: Instant = instant(Date.
   const viruses = new Map<string, { bytes: Buffer; facts: Readonly<Record<string, unknown>> }>();
   let virus: string | undefined;
   let indispensable: readonly Mailbox[] = [];
+  let breaking: Error | undefined;
   const calls: string[] = [];
   let failAt = 0;
   let drawn = 0;
@@ -137,7 +138,9 @@ export function world(party: Party, trust: Trust, began: Instant = instant(Date.
         async scan() {
           call('scanner.scan');
           return {
-            async push() {},
+            async push() {
+              call('scanner.push');
+            },
             async verdict() {
               call('scanner.verdict');
               return virus;
@@ -158,6 +161,10 @@ export function world(party: Party, trust: Trust, began: Instant = instant(Date.
           viruses.set(name, { bytes: Buffer.concat(chunks), facts });
         },
       },
+    },
+    /** The keeper answers with this trouble instead of a reply. */
+    breaking(trouble: Error) {
+      breaking = trouble;
     },
     /** It is this time from now on. */
     clock(now: Instant) {
@@ -189,6 +196,7 @@ export function world(party: Party, trust: Trust, began: Instant = instant(Date.
         for await (const chunk of message) chunks.push(chunk);
         kept.push({ from, to, bytes: Buffer.concat(chunks) });
         call('keeper.reply');
+        if (breaking !== undefined) throw breaking;
         return to.map(recipient => ({ recipient, ...answers(recipient) }));
       },
     },
