@@ -92,6 +92,7 @@ function extended(mail: Mail): string {
 /** A message after those before it, all the way there and back: what was going to come has come. */
 async function nextJourney(): Promise<void> {
   const pecMsgid = accepted(await submit(network, message));
+  await next(ANNA, 'accettazione', pecMsgid);
   await next(BRUNO, 'posta-certificata', pecMsgid);
   await next(ANNA, 'avvenuta-consegna', pecMsgid);
 }
@@ -109,17 +110,17 @@ test('§3.1.2 a formal exception: 550, and the notice in the mailbox of the auth
 });
 
 test('§3.3.3 an unknown mailbox: acceptance, take-charge, non-delivery 5.1.1', async () => {
-  await submit(network, message.replace(BRUNO, NOBODY), [NOBODY]);
-  await next(ANNA, 'accettazione');
-  const failure = await next(ANNA, 'errore-consegna', NOBODY);
+  const pecMsgid = accepted(await submit(network, message.replace(BRUNO, NOBODY), [NOBODY]));
+  await next(ANNA, 'accettazione', pecMsgid);
+  const failure = await next(ANNA, 'errore-consegna', pecMsgid);
   assert.equal(extended(failure), '5.1.1 - Beta PEC - indirizzo non valido');
   assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'no-dest' });
 });
 
 test('§2.2.2 a domain that takes no mail: Postfix bounces, the user gets a non-delivery', async () => {
-  await submit(network, message.replace(BRUNO, GAMMA), [GAMMA]);
-  await next(ANNA, 'accettazione');
-  const failure = await next(ANNA, 'errore-consegna', GAMMA);
+  const pecMsgid = accepted(await submit(network, message.replace(BRUNO, GAMMA), [GAMMA]));
+  await next(ANNA, 'accettazione', pecMsgid);
+  const failure = await next(ANNA, 'errore-consegna', pecMsgid);
   assert.equal(extended(failure), '5.1.2 - Alfa PEC - dominio non valido');
   assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'no-dominio' });
   await nextJourney();
@@ -127,13 +128,13 @@ test('§2.2.2 a domain that takes no mail: Postfix bounces, the user gets a non-
 });
 
 test('§3.2.3, §3.2.4 a virus that only the other provider finds', async () => {
-  await submit(network, message.replace('Testo', EICAR));
-  await next(ANNA, 'accettazione');
-  const detection = await next(SERVICE, 'rilevazione-virus', BRUNO);
+  const pecMsgid = accepted(await submit(network, message.replace('Testo', EICAR)));
+  await next(ANNA, 'accettazione', pecMsgid);
+  const detection = await next(SERVICE, 'rilevazione-virus', pecMsgid);
   assert.deepEqual(fields(detection, 'X-Mittente'), [ANNA]);
   assert.deepEqual(fields(detection, 'Subject'), ['PROBLEMA DI SICUREZZA: Prova']);
   assert.match(detection.text ?? '', /è stato rilevato un problema di sicurezza Eicar/);
-  const failure = await next(ANNA, 'errore-consegna', BRUNO);
+  const failure = await next(ANNA, 'errore-consegna', pecMsgid);
   assert.deepEqual(fields(failure, 'X-VerificaSicurezza'), ['errore']);
   assert.deepEqual(fields(failure, 'Subject'), ['AVVISO DI MANCATA CONSEGNA PER VIRUS: Prova']);
   assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'virus' });
@@ -167,22 +168,24 @@ test('§3.1.3 a virus that the own provider finds: 550, stored, and the notice',
 test('§3.1.1 fifty recipients, and thirty megabytes for one', async () => {
   const many = Array.from({ length: 49 }, (_, n) => `u${n}@ordinary.example`);
   const to = [BRUNO, ...many];
-  await submit(network, message.replace(`To: ${BRUNO}`, `To: ${to.join(',\r\n ')}`), to);
-  const acceptance = await next(ANNA, 'accettazione');
+  const pecMsgid = accepted(
+    await submit(network, message.replace(`To: ${BRUNO}`, `To: ${to.join(',\r\n ')}`), to),
+  );
+  const acceptance = await next(ANNA, 'accettazione', pecMsgid);
   assert.deepEqual(certified(acceptance, 'intestazione/destinatari'), to);
-  await next(ANNA, 'avvenuta-consegna', BRUNO);
+  await next(ANNA, 'avvenuta-consegna', pecMsgid);
   const line = `${'0123456789'.repeat(7)}\r\n`;
-  await submit(network, message + line.repeat(30_000_000 / line.length));
-  await next(ANNA, 'accettazione');
-  await next(ANNA, 'avvenuta-consegna', BRUNO);
+  const large = accepted(await submit(network, message + line.repeat(30_000_000 / line.length)));
+  await next(ANNA, 'accettazione', large);
+  await next(ANNA, 'avvenuta-consegna', large);
 });
 
 test('§3.4 a user of ours to another: acceptance, take-charge, delivery', async () => {
-  await submit(network, message.replace(BRUNO, SERVICE), [SERVICE]);
-  await next(ANNA, 'accettazione');
-  await next(SERVICE, 'presa-in-carico', SERVICE);
-  await next(SERVICE, 'posta-certificata');
-  await next(ANNA, 'avvenuta-consegna', SERVICE);
+  const pecMsgid = accepted(await submit(network, message.replace(BRUNO, SERVICE), [SERVICE]));
+  await next(ANNA, 'accettazione', pecMsgid);
+  await next(SERVICE, 'presa-in-carico', pecMsgid);
+  await next(SERVICE, 'posta-certificata', pecMsgid);
+  await next(ANNA, 'avvenuta-consegna', pecMsgid);
 });
 
 test('§3.3.2.2 a brief receipt: hashes in place of attachments', async () => {
@@ -201,9 +204,11 @@ test('§3.3.2.2 a brief receipt: hashes in place of attachments', async () => {
     '--b--',
     '',
   ].join('\r\n');
-  await submit(network, `X-TipoRicevuta: breve\r\n${message.replace('\r\nTesto\r\n', attached)}`);
-  await next(BRUNO, 'posta-certificata');
-  const receipt = await next(ANNA, 'avvenuta-consegna', BRUNO);
+  const pecMsgid = accepted(
+    await submit(network, `X-TipoRicevuta: breve\r\n${message.replace('\r\nTesto\r\n', attached)}`),
+  );
+  await next(BRUNO, 'posta-certificata', pecMsgid);
+  const receipt = await next(ANNA, 'avvenuta-consegna', pecMsgid);
   assert.match(receipt.text ?? '', /^Ricevuta di avvenuta consegna breve\n/);
   const original = String(Buffer.from(receipt.original ?? '', 'base64'));
   assert.match(original, /offerta\.pdf\.hash/);
