@@ -23,8 +23,7 @@ unit_tests() {
     xargs timeout 120 node --test --test-concurrency=4
 }
 
-start types-of-src tsc -p .
-start types-of-test tsc -p test
+start types tsc -p test
 start lint biome check
 start unit-tests unit_tests
 wait

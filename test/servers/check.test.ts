@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SMTPServer } from 'smtp-server';
 import { check } from '../../src/commands/check.ts';
+import { type Installation, install } from '../commands/installation.ts';
 import { startRedis, type TestRedis } from '../redis.ts';
-import { type Installation, install } from './installation.ts';
 
 let home: Installation;
 let redis: TestRedis;
