@@ -8,7 +8,6 @@ import {
   unknownReceiptForm,
   wrappedHeader,
 } from '../pec/compose.ts';
-import { deliveryError } from '../pec/delivery.ts';
 import { recipientKind } from '../pec/directory.ts';
 import { formalExceptions, largestSize, type Submission } from '../pec/formal-checks.ts';
 import { type Header, parseHeader } from '../pec/header.ts';
@@ -26,7 +25,7 @@ import {
   type Reply,
   settled,
 } from './custody.ts';
-import { handOver, type Keepers, type Operation, settle } from './hand-over.ts';
+import { handOver, type Keepers, type Operation, oweFailures, settle } from './hand-over.ts';
 import { type Antivirus, inspect } from './inspection.ts';
 import { NotAccepted, oweNonAcceptance } from './non-acceptance.ts';
 import type { Door, Origin, Session, Spool, Trust } from './ports.ts';
@@ -189,11 +188,7 @@ function debtsOf(
 ): readonly OwedDebt[] {
   const { sender } = about;
   const debt = () => ({ messageId: origin.messageId(), at, to: sender, about });
-  const failures = rejections.map(rejection => {
-    const { recipient, enhanced } = rejection;
-    const error = deliveryError(enhanced, issuer.name);
-    return owe({ kind: 'errore-consegna', ...debt(), recipient, error }, rejection);
-  });
+  const failures = oweFailures(rejections, issuer.name, debt);
   // Sender and recipient are ours (§3.4): the MTA that has the message is the receiving provider's too.
   const own = custody.recipients.filter(one => domains.includes(domainOf(one)));
   const taken =

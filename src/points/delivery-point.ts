@@ -2,7 +2,7 @@
 import { heldUntil } from '../mime/bytes.ts';
 import type { ReceivedClass } from '../pec/admission.ts';
 import type { Issuer } from '../pec/compose.ts';
-import { deliveryError, formFor, idleError } from '../pec/delivery.ts';
+import { formFor, idleError } from '../pec/delivery.ts';
 import type { Delivery as DeliveryReceipt } from '../pec/receipts.ts';
 import { hearingOf } from '../pec/tracking.ts';
 import type { Domain, Instant, Mailbox, SmtpEnvelope } from '../pec/values.ts';
@@ -22,7 +22,7 @@ import {
   type Verdict,
   verdictOf,
 } from './custody.ts';
-import { type Keepers, type Operation, offer, settle } from './hand-over.ts';
+import { type Keepers, type Operation, offer, oweFailures, settle } from './hand-over.ts';
 import type { Door, Origin, Session, Spool, Trust } from './ports.ts';
 import { type Reception, receive, statedBy } from './reception.ts';
 
@@ -152,11 +152,7 @@ function debtsOf(
   const failure = expired(undecided, certification.at, at, idle);
   const tooLate = idleError(issuer.name);
   return [
-    ...rejections.map(rejection => {
-      const { recipient, enhanced } = rejection;
-      const error = deliveryError(enhanced, issuer.name);
-      return owe({ kind: 'errore-consegna', ...debt(), recipient, error }, rejection);
-    }),
+    ...oweFailures(rejections, issuer.name, debt),
     ...failure.recipients.map(recipient =>
       owe({ kind: 'errore-consegna', ...debt(), recipient, error: tooLate }, failure),
     ),

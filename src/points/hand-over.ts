@@ -1,10 +1,14 @@
 // What all doors end with: the commit gate before the final dot, the journal and the debts after the keeper's answer.
 import { heldUntil } from '../mime/bytes.ts';
+import { deliveryError } from '../pec/delivery.ts';
+import type { NonDelivery } from '../pec/receipts.ts';
 import type { SmtpEnvelope } from '../pec/values.ts';
 import {
   type Custody,
   type Journaled,
   type JournalLine,
+  type OwedDebt,
+  owe,
   Refusal,
   type Rejection,
   type Verdict,
@@ -62,6 +66,19 @@ export async function handOver(
   const [answer] = [...undecided, ...rejections];
   await keepers.journal.write({ ...operation, event: 'refused', reason: answer?.text ?? 'no answer' });
   throw answer === undefined ? new Refusal('keeperBusy') : new Refusal(answer);
+}
+
+/** What a keeper refused for good, the sender hears of as a non-delivery (§3.3.3). `debt` is asked for each recipient. */
+export function oweFailures(
+  rejections: readonly Rejection[],
+  provider: string,
+  debt: () => Pick<NonDelivery, 'messageId' | 'at' | 'to' | 'about'>,
+): readonly OwedDebt[] {
+  return rejections.map(rejection => {
+    const { recipient, enhanced } = rejection;
+    const error = deliveryError(enhanced, provider);
+    return owe({ kind: 'errore-consegna', ...debt(), recipient, error }, rejection);
+  });
 }
 
 /**

@@ -1,14 +1,14 @@
 // The incoming point: what other providers and the Internet send. RFC 6109 §2.2.2, §3.2
 import { type ReceivedClass, reversePathTells } from '../pec/admission.ts';
 import { anomalyEnvelope, type Issuer } from '../pec/compose.ts';
-import { deliveryError, virusError, virusNamed } from '../pec/delivery.ts';
+import { virusError, virusNamed } from '../pec/delivery.ts';
 import { anomalies } from '../pec/texts.ts';
 import { hearingOf } from '../pec/tracking.ts';
-import { type Domain, domainOf, type SmtpEnvelope } from '../pec/values.ts';
+import { type Domain, domainOf, type Mailbox, type SmtpEnvelope } from '../pec/values.ts';
 import type { Signer } from '../smime/sign.ts';
 import { correlate } from './bounce.ts';
 import { accepted, infected, type OwedDebt, owe, Refusal, type Reply, settled, toldOf } from './custody.ts';
-import { handOver, type Keepers, type Offer, type Operation, settle } from './hand-over.ts';
+import { handOver, type Keepers, type Offer, type Operation, oweFailures, settle } from './hand-over.ts';
 import { type Antivirus, virusIn } from './inspection.ts';
 import type { Door, Mailboxes, Origin, Spool, Trust } from './ports.ts';
 import { type Reception, receive, statedBy } from './reception.ts';
@@ -102,13 +102,9 @@ async function takeCharge(
   const { at, transaction } = operation;
   const message = reception.spooled.read();
   const { custody, rejections } = await handOver(world, envelope, message, operation, { gone });
-  const debt = () => ({ messageId: origin.messageId(), at, about });
-  const taken = { ...debt(), to: provider.mailReceipt, taken: custody.recipients };
-  const failures = rejections.map(rejection => {
-    const { recipient, enhanced } = rejection;
-    const error = deliveryError(enhanced, issuer.name);
-    return owe({ kind: 'errore-consegna', ...debt(), to: about.sender, recipient, error }, rejection);
-  });
+  const debtTo = (to: Mailbox) => ({ messageId: origin.messageId(), at, to, about });
+  const taken = { ...debtTo(provider.mailReceipt), taken: custody.recipients };
+  const failures = oweFailures(rejections, issuer.name, () => debtTo(about.sender));
   const debts = [owe({ kind: 'presa-in-carico', ...taken }, custody), ...failures];
   return accepted(custody, await settle(world, { ...operation, event: 'taken', debts }), transaction);
 }
