@@ -19,10 +19,11 @@ export interface Live {
 
 /** Reads every file that the configuration names. Throws a StartupError (78) with one line for the first that cannot be used. */
 export async function loadLive(config: Config): Promise<Live> {
-  const { tls, access, directory, trust } = config;
+  const { tls, access } = config;
+  const trust = { ...config.trust, directory: config.directory.source };
   return {
     signer: await loadSigner(config),
-    trust: await required(78, 'trust', openTrust({ directory: directory.source, anchors: trust.anchors })),
+    trust: await required(78, 'trust', openTrust(trust)),
     addressesOf: access?.senders === undefined ? loginIsAddress : await loadSenders(access.senders),
     ordinaryMail: config.incoming?.ordinaryMail ?? 'reject',
     ...(tls !== undefined && { certificate: await required(78, 'tls', loadCertificate(tls)) }),

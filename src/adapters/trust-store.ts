@@ -1,10 +1,11 @@
-// Whom we trust: the provider directory (LDIF, §4.5) and the anchors (PEM), read from files and swapped as one
+// Whom we trust: provider directory (LDIF, §4.5), anchors (PEM), revocation lists; read from files and swapped as one
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type Directory, directoryOf, type Provider, type ProviderCertificate } from '../pec/directory.ts';
 import { bytesOf, type LdifEntry, parseLdif, textsOf } from '../pec/ldif.ts';
 import { type Domain, parseDomain, parseMailbox } from '../pec/values.ts';
 import type { Trust } from '../points/ports.ts';
+import { CrlError, type Revocation, type RevocationList, readCrl } from '../smime/crl.ts';
 import { rfc822Names } from '../smime/sign.ts';
 
 export interface LoadedDirectory {
@@ -14,20 +15,32 @@ export interface LoadedDirectory {
 }
 
 export interface TrustStore extends Trust {
-  /** Of the directory in force. */
+  /** Of the directory and the revocation lists in force. */
   readonly oddities: readonly string[];
-  /** Reads both files again; if one cannot be used it rejects, and what was in force stays. */
+  /** Reads all files again; if one cannot be used it rejects, and what was in force stays. */
   reload(): Promise<void>;
 }
 
-/** Reads the files (paths) of the directory and of the anchors. Rejects with one line that names the file at fault. */
-export async function openTrust(options: { directory: string; anchors: string }): Promise<TrustStore> {
+export interface TrustFiles {
+  /** Path of the directory. */
+  readonly directory: string;
+  /** Path of the anchors. */
+  readonly anchors: string;
+  readonly revocation: Revocation['mode'];
+  /** Paths of the revocation lists; with revocation `off` they are not read. */
+  readonly crls: readonly string[];
+}
+
+/** Reads the files. Rejects with one line that names the one at fault. */
+export async function openTrust(files: TrustFiles): Promise<TrustStore> {
+  const mode = files.revocation;
   const read = async () => {
-    const [loaded, anchors] = await Promise.all([
-      loadDirectory(options.directory),
-      loadAnchors(options.anchors),
+    const [{ directory, oddities }, anchors, { lists, oddities: ofLists }] = await Promise.all([
+      loadDirectory(files.directory),
+      loadAnchors(files.anchors),
+      loadCrls(mode === 'off' ? [] : files.crls),
     ]);
-    return { ...loaded, anchors };
+    return { directory, anchors, revocation: { mode, lists }, oddities: [...oddities, ...ofLists] };
   };
   let inForce = await read();
   return {
@@ -36,6 +49,9 @@ export async function openTrust(options: { directory: string; anchors: string })
     },
     get anchors() {
       return inForce.anchors;
+    },
+    get revocation() {
+      return inForce.revocation;
     },
     get oddities() {
       return inForce.oddities;
@@ -79,9 +95,56 @@ export async function loadAnchors(path: string): Promise<readonly Buffer[]> {
   });
 }
 
-async function textOf(path: string, what: string): Promise<string> {
+export interface LoadedCrls {
+  readonly lists: readonly RevocationList[];
+  /** A list that is past its time, one sentence each: it tells nothing any more. */
+  readonly oddities: readonly string[];
+}
+
+/** Reads revocation lists: files with one in DER, or with any number in PEM. Rejects with one line for the first that cannot be used. */
+export async function loadCrls(paths: readonly string[]): Promise<LoadedCrls> {
+  const now = Date.now();
+  const lists: RevocationList[] = [];
+  const oddities: string[] = [];
+  for (const path of paths) {
+    for (const der of derOfCrls(await bytesIn(path, 'revocation list'), path)) {
+      const list = crlOf(der, path);
+      lists.push(list);
+      const { nextUpdate } = list;
+      if (nextUpdate >= now) continue;
+      oddities.push(`revocation list ${path}: the next was due at ${new Date(nextUpdate).toISOString()}`);
+    }
+  }
+  return { lists, oddities };
+}
+
+function derOfCrls(file: Buffer, path: string): Buffer[] {
+  const [, ...blocks] = file.toString('latin1').split('-----BEGIN X509 CRL-----');
+  if (blocks.length === 0) return [file];
+  return blocks.map(block => {
+    // A file that is only half written has no end.
+    const [, base64] = /^([^-]*)-----END X509 CRL-----/.exec(block) ?? [];
+    if (base64 === undefined) throw new Error(`revocation list ${path}: a list in it has no end`);
+    return Buffer.from(base64, 'base64');
+  });
+}
+
+function crlOf(der: Buffer, path: string): RevocationList {
   try {
-    return await readFile(path, 'utf8');
+    return readCrl(der);
+  } catch (cause) {
+    if (!(cause instanceof CrlError)) throw cause;
+    throw new Error(`revocation list ${path}: ${cause.message}`, { cause });
+  }
+}
+
+async function textOf(path: string, what: string): Promise<string> {
+  return (await bytesIn(path, what)).toString('utf8');
+}
+
+async function bytesIn(path: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
   } catch (cause) {
     throw new Error(`${what} ${path}: ${cause instanceof Error ? cause.message : cause}`, { cause });
   }

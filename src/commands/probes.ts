@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkDurable } from '../adapters/redis-queue.ts';
-import { loadAnchors, loadDirectory } from '../adapters/trust-store.ts';
+import { loadAnchors, loadCrls, loadDirectory } from '../adapters/trust-store.ts';
 import { plainly, StartupError } from '../config/load.ts';
 import type { MailStoreAddress, RelayAddress } from '../config/notations.ts';
 import type { Config } from '../config/schema.ts';
@@ -31,6 +31,9 @@ export function probesOf(config: Config): readonly Probe[] {
     configured('key and certificate', () => keyAndCertificate(signing)),
     configured('provider.address', () => providerAddress(config)),
     configured('anchors', async () => `${(await loadAnchors(trust.anchors)).length} in ${trust.anchors}`),
+    ...(trust.revocation === 'off' || trust.crls.length === 0
+      ? []
+      : [configured('revocation lists', () => revocationLists(trust.crls))]),
     configured('directory', () => providerDirectory(directory.source)),
     configured('spool', () => writable(config.spool)),
     configured('journal', () => writable(config.journal.directory)),
@@ -67,6 +70,11 @@ async function providerDirectory(path: string): Promise<string> {
   const hours = Math.floor((Date.now() - (await stat(path)).mtimeMs) / 3_600_000);
   const facts = [`${directory.providers.length} providers`, `${hours} hours old`, ...oddities];
   return facts.join('; ');
+}
+
+async function revocationLists(paths: readonly string[]): Promise<string> {
+  const { lists, oddities } = await loadCrls(paths);
+  return [`${lists.length} in ${paths.join(', ')}`, ...oddities].join('; ');
 }
 
 async function sendersIn(path: string): Promise<string> {

@@ -32,7 +32,9 @@ export async function verify({ file, json, config, ...options }: VerifyOptions):
   const directory = options.directory ?? config?.directory.source;
   if (anchors === undefined || directory === undefined)
     throw new UsageError('give --trust and --directory, or a configuration');
-  const trust = await openTrust({ anchors, directory }).catch(cause => {
+  // Files that are given by hand come without revocation lists, unless there is a configuration that names some.
+  const { revocation, crls } = config?.trust ?? { revocation: 'off', crls: [] };
+  const trust = await openTrust({ anchors, directory, revocation, crls }).catch(cause => {
     throw new StartupError(78, plainly(cause), { cause });
   });
   const reader = signedReader({ headerSize: HEADER_SIZE });

@@ -54,13 +54,17 @@ const keys = z.strictObject({
       .prefault('require')
       .meta(
         reload(
-          '`require`: without a revocation list no signature is believed. `prefer`: checked where there is one. `off`: never.',
+          '`require`: without a revocation list of their issuers, in force at that moment, no signature is believed. `prefer`: checked where there is one. `off`: never.',
         ),
       ),
     crls: z
-      .array(text)
+      .array(path)
       .prefault([])
-      .meta(reload("Files or URLs of revocation lists, beside the certificates' own distribution points.")),
+      .meta(
+        reload(
+          'Files of revocation lists, DER or PEM, for every authority above the signers. They are read at start and on reload: fetch them anew from outside (cron), before they expire, and send SIGHUP.',
+        ),
+      ),
   }),
   directory: section('The provider directory: which domains are PEC, which certificates sign for them.', {
     source: path.meta(reload('LDIF file of the directory.', '/etc/pecd/directory.ldif')),
@@ -164,7 +168,12 @@ const keys = z.strictObject({
 });
 
 /** From the YAML as it is written to the values that the program works with: milliseconds, bytes, addresses. */
-export const configSchema = keys.superRefine(({ access: submission, incoming: reception, tls }, context) => {
+export const configSchema = keys.superRefine((config, context) => {
+  const { trust, access: submission, incoming: reception, tls, timeouts } = config;
+  if (trust.revocation === 'require' && trust.crls.length === 0) {
+    const message = 'require needs revocation lists: name files, or write prefer or off';
+    context.addIssue({ code: 'custom', path: ['trust', 'crls'], message });
+  }
   const listeners = [
     ...(submission?.listen ?? []).map((listener, at) => ({
       listener,
@@ -179,6 +188,10 @@ export const configSchema = keys.superRefine(({ access: submission, incoming: re
     if (manner !== 'none') continue;
     const message = 'users log in here, and passwords do not travel in the clear: write starttls or implicit';
     context.addIssue({ code: 'custom', path: ['access', 'listen', at, 'tls'], message });
+  }
+  if (timeouts.firstNotice >= timeouts.secondNotice) {
+    const message = 'the second notice comes after the first: write a longer time';
+    context.addIssue({ code: 'custom', path: ['timeouts', 'secondNotice'], message });
   }
   for (const { listener, path: where } of listeners) {
     if (tls === undefined && listener.tls !== 'none') {

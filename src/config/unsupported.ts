@@ -22,15 +22,10 @@ export const unsupported: readonly Unsupported[] = [
     why: 'PKCS#11 tokens are not in this version; name a PEM file',
   },
   {
-    key: 'trust.revocation',
-    refused: value => value !== 'off',
-    why: 'revocation checking is not in this version; write off to say that you accept that',
-    instead: 'off',
-  },
-  {
     key: 'trust.crls',
-    refused: value => Array.isArray(value) && value.length > 0,
-    why: 'revocation lists are not in this version; leave the list empty',
+    refused: value => Array.isArray(value) && value.some(startsWith(/^[a-z]+:\/\//i)),
+    why: 'fetching revocation lists is not in this version; name files',
+    instead: ['/etc/pecd/revoked.crl'],
   },
   {
     key: 'directory.source',

@@ -3,6 +3,7 @@ import type { Directory } from '../pec/directory.ts';
 import type { Debt, MessageFacts } from '../pec/receipts.ts';
 import type { Hearing, Tracked } from '../pec/tracking.ts';
 import type { Instant, Mailbox, PecMsgid, SmtpEnvelope } from '../pec/values.ts';
+import type { Revocation } from '../smime/crl.ts';
 import type { Journaled, JournalLine, KeeperAnswer, Reply } from './custody.ts';
 
 /** One SMTP or LMTP conversation, as a door sees it. */
@@ -136,11 +137,12 @@ export interface Waits {
   of(pecMsgid: PecMsgid): Promise<Tracked | undefined>;
 }
 
-/** The provider directory and the anchors, as they are at this moment. */
+/** The provider directory, the anchors and the revocation lists, as they are at this moment. */
 export interface Trust {
   readonly directory: Directory;
   /** DER of the trust anchors. */
   readonly anchors: readonly Buffer[];
+  readonly revocation: Revocation;
 }
 
 /** Time and fresh names. */

@@ -137,7 +137,7 @@ function signatureOf(signed: SignedStructure, trust: Trust, at: Instant): Signat
       addresses: rfc822Names(certificate)
         .map(parseMailbox)
         .filter(address => address !== undefined),
-      path: checkPath(certificate, certificates, trust.anchors, at),
+      path: checkPath(certificate, certificates, trust.anchors, at, trust.revocation),
     };
   } catch (trouble) {
     if (trouble instanceof SignatureError) return { state: 'broken', why: trouble.message };

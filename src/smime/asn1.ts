@@ -1,5 +1,6 @@
 // ASN.1 by node-forge: trees out of received bytes, within bounds; DER out of a few builders. X.690
 import forge from 'node-forge';
+import type { Instant } from '../pec/values.ts';
 
 export type Node = forge.asn1.Asn1;
 type Tag = forge.asn1.Type;
@@ -133,4 +134,13 @@ export function nothing(): Node {
 
 export function primitive(type: Tag, bytes: string): Node {
   return forge.asn1.create(Class.UNIVERSAL, type, false, bytes);
+}
+
+/** UTCTime or GeneralizedTime with seconds and Z, as CMS and X.509 write them (RFC 5280 §4.1.2.5); undefined if it is none. */
+export function parseTime(kind: 'UTCTime' | 'GeneralizedTime', text: string): Instant | undefined {
+  const century = kind === 'UTCTime' ? (text < '5' ? '20' : '19') : '';
+  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(century + text);
+  const [, year, month, day, hour, minute, second] = parts ?? [];
+  const at = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(at) ? undefined : (at as Instant);
 }

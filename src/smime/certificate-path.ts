@@ -2,7 +2,7 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import forge from 'node-forge';
 import type { Instant } from '../pec/values.ts';
-import { bitOf, booleanOf, integerOf, isTagged, isUniversal, oidOf, sequenceOf } from './asn1.ts';
+import { bitOf, booleanOf, content, integerOf, isTagged, isUniversal, oidOf, sequenceOf } from './asn1.ts';
 import {
   alternativeNames,
   type Certificate,
@@ -10,6 +10,7 @@ import {
   readCertificate,
   relativeNames,
 } from './certificate.ts';
+import { type Revocation, standingOf } from './crl.ts';
 import { constrainedNames, forbiddenName, readNameConstraints } from './name-constraints.ts';
 import { oids, signatureAlgorithms } from './oids.ts';
 
@@ -22,6 +23,7 @@ const MAX_DEPTH = 4;
 const MAX_CANDIDATES = 10;
 const DIGITAL_SIGNATURE = 0;
 const KEY_CERT_SIGN = 5;
+const CRL_SIGN = 6;
 const curves: readonly (string | undefined)[] = ['prime256v1', 'secp384r1', 'secp521r1'];
 /** The extensions that may be critical. Policies are not asked for: any will do. */
 const understood: readonly string[] = [
@@ -46,13 +48,15 @@ interface Link {
 
 /**
  * Looks for a path from `leaf` over at most ten `candidates` to one of the `anchors` (all DER), at most four certificates long,
- * all of them good at the instant `at`. Candidates that cannot be read count as absent. Never throws.
+ * all of them good at the instant `at`, and none but the anchor revoked then, as far as `revocation` asks for that.
+ * Candidates that cannot be read count as absent. Never throws.
  */
 export function checkPath(
   leaf: Buffer,
   candidates: readonly Buffer[],
   anchors: readonly Buffer[],
   at: Instant,
+  revocation: Revocation = { mode: 'off', lists: [] },
 ): PathResult {
   const start = linkOf(leaf);
   if (start === undefined) return { ok: false, reason: 'the certificate cannot be read' };
@@ -61,7 +65,7 @@ export function checkPath(
   let reason: string | undefined;
   for (const { chain, isAnchored } of chainsFrom([start], pool, trusted.length)) {
     const problem = isAnchored
-      ? problemOf(chain, at)
+      ? (problemOf(chain, at) ?? revocationProblem(chain, at, revocation))
       : `no path to a trust anchor beyond ${nameOf(chain.at(-1))}`;
     if (problem === undefined) return { ok: true, chain: chain.map(({ der }) => der) };
     reason ??= problem;
@@ -197,6 +201,30 @@ function authorityProblem(fields: Certificate, below: readonly Link[]): string |
   for (const link of steps) {
     const forbidden = forbiddenName(limits, constrainedNames(link.fields));
     if (forbidden !== undefined) return `name constraints: ${nameOf(link)}: ${forbidden}`;
+  }
+  return undefined;
+}
+
+/** As problemOf, of a chain that holds but for this: every key in it is vouched for. §6.3 */
+function revocationProblem(
+  chain: readonly Link[],
+  at: Instant,
+  { mode, lists }: Revocation,
+): string | undefined {
+  for (const [index, { key: issuerKey, fields }] of chain.slice(1).entries()) {
+    const link = chain[index];
+    if (mode === 'off' || link === undefined) return undefined;
+    const usage = extensionValue(fields, oids.keyUsage);
+    const signsLists = usage === undefined || bitOf(usage, CRL_SIGN);
+    const serialNumber = Buffer.from(content(link.fields.serialNumber), 'latin1').toString('hex');
+    const certificate = { issuer: link.issuer, serialNumber, issuerKey };
+    const standing = standingOf(certificate, signsLists ? lists : [], at);
+    if (typeof standing === 'object') {
+      return `${nameOf(link)}: revoked since ${new Date(standing.revokedSince).toISOString()}`;
+    }
+    if (standing === 'unknown' && mode === 'require') {
+      return `${nameOf(link)}: no revocation list of its issuer for ${new Date(at).toISOString()}`;
+    }
   }
   return undefined;
 }

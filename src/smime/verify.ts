@@ -15,6 +15,7 @@ import {
   oid,
   oidOf,
   parse,
+  parseTime,
   pieces,
   sequence,
   sequenceOf,
@@ -160,16 +161,11 @@ function readAttributes(node: Node): SignedAttributes {
   };
 }
 
-/** UTCTime or GeneralizedTime, seconds always, Z always (RFC 5652 §11.3). */
 function instantOf(time: Node): Instant {
-  const text = content(time);
-  const century = isUniversal(time, Type.UTCTIME) ? (text < '5' ? '20' : '19') : '';
-  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(century + text);
-  if (parts === null) throw new SignatureError('a signingTime that is no time');
-  const [, year, month, day, hour, minute, second] = parts;
-  const at = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  if (Number.isNaN(at)) throw new SignatureError('a signingTime that is no time');
-  return at as Instant;
+  const kind = isUniversal(time, Type.UTCTIME) ? 'UTCTime' : 'GeneralizedTime';
+  const at = parseTime(kind, content(time));
+  if (at === undefined) throw new SignatureError('a signingTime that is no time');
+  return at;
 }
 
 /**

@@ -5,8 +5,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { loadAnchors, loadDirectory, openTrust } from '../../src/adapters/trust-store.ts';
+import { loadAnchors, loadCrls, loadDirectory, openTrust } from '../../src/adapters/trust-store.ts';
 import type { Domain } from '../../src/pec/values.ts';
+import { derOfList, type ListRequest, revocationList } from '../smime/revocation-list.ts';
 
 let base: string;
 /** Two self-signed provider certificates, PEM. */
@@ -75,7 +76,7 @@ function entry(fields: Entry): string {
 const ROOT = 'dn: o=postacert\nobjectclass: organization\no: postacert\n\n';
 
 let count = 0;
-async function file(text: string): Promise<string> {
+async function file(text: string | Buffer): Promise<string> {
   const path = join(base, `file${count++}`);
   await writeFile(path, text);
   return path;
@@ -195,11 +196,54 @@ describe('loadAnchors', () => {
   });
 });
 
+const HOUR = 3_600_000;
+const listOf = (name: 'alfa' | 'beta', differs: Partial<ListRequest> = {}) =>
+  revocationList({
+    issuer: { certificate: join(base, `${name}.crt`), key: join(base, `${name}.key`) },
+    ...differs,
+  });
+
+describe('loadCrls', () => {
+  it('reads DER, and PEM with any number of lists in it', async () => {
+    const [ofAlfa, ofBeta] = [await listOf('alfa'), await listOf('beta')];
+    const paths = [await file(derOfList(ofAlfa)), await file(`Alfa:\n${ofAlfa}\nand Beta:\n${ofBeta}`)];
+    const { lists, oddities } = await loadCrls(paths);
+    const [first, second, third] = lists.map(({ issuer }) => issuer);
+    assert.deepEqual([lists.length, oddities], [3, []]);
+    assert.equal(first, second);
+    assert.notEqual(second, third);
+  });
+
+  it('names a list that is past its time', async () => {
+    const nextUpdate = Math.floor(Date.now() / 1000) * 1000 - HOUR;
+    const path = await file(await listOf('alfa', { thisUpdate: nextUpdate - HOUR, nextUpdate }));
+    const { lists, oddities } = await loadCrls([path]);
+    assert.equal(lists.length, 1);
+    assert.deepEqual(oddities, [
+      `revocation list ${path}: the next was due at ${new Date(nextUpdate).toISOString()}`,
+    ]);
+  });
+
+  it('rejects, naming the file, what is missing, none, half written or refused', async () => {
+    const good = await listOf('alfa');
+    for (const [text, why] of [
+      ['', 'malformed: no tag 48 where one belongs'],
+      ['<html>', 'malformed: not DER'],
+      [`${good}${good.slice(0, -30)}`, 'a list in it has no end'],
+      [await listOf('alfa', { digest: 'sha1' }), 'signed with ecdsa-with-SHA1, which is not accepted'],
+    ] as const) {
+      const path = await file(text);
+      await assert.rejects(loadCrls([path]), { message: `revocation list ${path}: ${why}` });
+    }
+    await assert.rejects(loadCrls([join(base, 'none')]), /^Error: revocation list .*none: ENOENT/);
+  });
+});
+
 describe('openTrust', () => {
   it('reload swaps directory and anchors; a bad file leaves both as they were', async () => {
     const directory = await file(ROOT + entry({}));
     const anchors = await file(await readFile(alfa, 'utf8'));
-    const trust = await openTrust({ directory, anchors });
+    const trust = await openTrust({ directory, anchors, revocation: 'off', crls: [] });
     assert.deepEqual(trust.oddities, []);
     const before = trust.directory;
 
@@ -215,5 +259,29 @@ describe('openTrust', () => {
     assert.equal(before.providerOf('new.example' as Domain), undefined);
     assert.deepEqual(trust.anchors, [derOf(beta)]);
     assert.equal(trust.oddities.length, 1);
+  });
+
+  it('reload swaps the revocation lists; a bad file leaves them as they were', async () => {
+    const [directory, anchors] = [await file(ROOT + entry({})), await file(await readFile(alfa, 'utf8'))];
+    const list = await file(await listOf('alfa'));
+    const trust = await openTrust({ directory, anchors, revocation: 'prefer', crls: [list] });
+    assert.deepEqual([trust.revocation.mode, trust.revocation.lists.length], ['prefer', 1]);
+    const before = trust.revocation;
+
+    await writeFile(list, 'nothing');
+    await assert.rejects(trust.reload(), /revocation list/);
+    assert.equal(trust.revocation, before);
+
+    const past = { thisUpdate: Date.now() - 2 * HOUR, nextUpdate: Date.now() - HOUR };
+    await writeFile(list, (await listOf('alfa', past)) + (await listOf('beta')));
+    await trust.reload();
+    assert.deepEqual([trust.revocation.lists.length, trust.oddities.length], [2, 1]);
+  });
+
+  it('does not read revocation lists that nobody looks at', async () => {
+    const [directory, anchors] = [await file(ROOT + entry({})), await file(await readFile(alfa, 'utf8'))];
+    const crls = [join(base, 'none')];
+    const trust = await openTrust({ directory, anchors, revocation: 'off', crls });
+    assert.deepEqual(trust.revocation, { mode: 'off', lists: [] });
   });
 });

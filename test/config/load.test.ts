@@ -115,6 +115,17 @@ http: {}
     assert.ok(access && incoming && delivery && http && tls);
   });
 
+  test('revocation by every policy, with files of lists', async () => {
+    const crls = ['/etc/pecd/a.crl', '/etc/pecd/b.crl'];
+    for (const policy of ['require', 'prefer', 'off']) {
+      const lists = `revocation: ${policy}\n  crls: [${crls}]`;
+      const { trust } = await load(LEAST.replace('revocation: off', lists));
+      assert.deepEqual(trust, { anchors: '/etc/pecd/anchors.pem', revocation: policy, crls });
+    }
+    const { trust } = await load(LEAST.replace('revocation: off', 'revocation: prefer'));
+    assert.deepEqual(trust.crls, []);
+  });
+
   test('the names of domains and mailboxes are compared in lower case', async () => {
     const { provider } = await load(LEAST.replaceAll('pec.alfa.example', 'PEC.Alfa.Example'));
     assert.deepEqual(provider.domains, ['pec.alfa.example']);
@@ -215,15 +226,13 @@ redis: {url: 'http://127.0.0.1:6379'}
       'FILE:14: access.listen[0].tls: users log in here, and passwords do not travel in the clear: write starttls or implicit',
     ],
   },
-  'a revocation policy left to its default': {
+  'revocation lists are required, and none is named': {
     yaml: LEAST.replace('  revocation: off\n', ''),
-    lines: [
-      'FILE:9: trust.revocation: revocation checking is not in this version; write off to say that you accept that',
-    ],
+    lines: ['FILE:9: trust.crls: require needs revocation lists: name files, or write prefer or off'],
   },
   'all that is not in this version': {
     yaml: `${LEAST.replace('/etc/pecd/signing.key', 'pkcs11:token=pec')
-      .replace('revocation: off', 'revocation: require\n  crls: [/etc/pecd/a.crl]')
+      .replace('revocation: off', 'revocation: require\n  crls: [/etc/pecd/a.crl, http://ca.example/b.crl]')
       .replace(
         '/etc/pecd/directory.ldif',
         'https://directory.example/d.p7m',
@@ -236,8 +245,7 @@ journal: {timestampUrl: 'https://tsa.example/'}
 `,
     lines: [
       'FILE:8: signing.key: PKCS#11 tokens are not in this version; name a PEM file',
-      'FILE:11: trust.revocation: revocation checking is not in this version; write off to say that you accept that',
-      'FILE:12: trust.crls: revocation lists are not in this version; leave the list empty',
+      'FILE:12: trust.crls: fetching revocation lists is not in this version; name files',
       'FILE:14: directory.source: fetching the directory is not in this version; name an LDIF file',
       'FILE:15: redis.url: Redis Sentinel and Cluster are not in this version; name one server',
       'FILE:18: access.auth: only relay is in this version; write auth: relay',

@@ -20,7 +20,7 @@ export interface Neighbours {
   readonly trust: Trust;
   readonly keys: Readonly<Record<Key, Issued>>;
   /** What the signatures bring along, PEM; `der` for whoever has it as an anchor. */
-  readonly intermediate: { readonly certificate: string; readonly der: Buffer };
+  readonly intermediate: Issued & { readonly der: Buffer };
 }
 export type Key = 'alfa' | 'alfaP256' | 'alfaExpiring' | 'beta' | 'gamma' | 'selfSigned';
 
@@ -87,8 +87,8 @@ export async function neighbours(): Promise<Neighbours> {
       signer: pemSigner(await readFile(beta.certificate, 'utf8'), await readFile(beta.key, 'utf8')),
       provider: betaProvider,
     },
-    trust: { directory, anchors: [await derOf(pki.anchors)] },
+    trust: { directory, anchors: [await derOf(pki.anchors)], revocation: { mode: 'off', lists: [] } },
     keys: { alfa, alfaP256, alfaExpiring, beta, gamma, selfSigned },
-    intermediate: { certificate: intermediate.certificate, der: await derOf(intermediate.certificate) },
+    intermediate: { ...intermediate, der: await derOf(intermediate.certificate) },
   };
 }

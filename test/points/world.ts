@@ -68,7 +68,8 @@ export async function twoProviders(): Promise<{ alfa: Party; beta: Party; trust:
   const [alfa, beta] = [await party('alfa'), await party('beta')];
   const root = await readFile(pki.anchors);
   const der = Buffer.from(String(root).replace(/-----[^-]*-----|\s/g, ''), 'base64');
-  return { alfa, beta, trust: { directory: directoryOf([alfa.provider, beta.provider]), anchors: [der] } };
+  const directory = directoryOf([alfa.provider, beta.provider]);
+  return { alfa, beta, trust: { directory, anchors: [der], revocation: { mode: 'off', lists: [] } } };
 }
 
 export const session: Session = {
