@@ -174,33 +174,22 @@ export const configSchema = keys.superRefine((config, context) => {
     const message = 'require needs revocation lists: name files, or write prefer or off';
     context.addIssue({ code: 'custom', path: ['trust', 'crls'], message });
   }
-  const listeners = [
-    ...(submission?.listen ?? []).map((listener, at) => ({
-      listener,
-      path: ['access', 'listen', at, 'tls'],
-    })),
-    ...(reception?.listen ?? []).map((listener, at) => ({
-      listener,
-      path: ['incoming', 'listen', at, 'tls'],
-    })),
-  ];
   for (const [at, { tls: manner }] of (submission?.listen ?? []).entries()) {
-    if (manner !== 'none') continue;
-    const message = 'users log in here, and passwords do not travel in the clear: write starttls or implicit';
-    context.addIssue({ code: 'custom', path: ['access', 'listen', at, 'tls'], message });
+    const message =
+      manner === 'none'
+        ? 'users log in here, and passwords do not travel in the clear: write starttls or implicit'
+        : `${manner} needs the section \`tls\` with certificate and key`;
+    if (manner === 'none' || tls === undefined)
+      context.addIssue({ code: 'custom', path: ['access', 'listen', at, 'tls'], message });
+  }
+  for (const [at, { tls: manner }] of (reception?.listen ?? []).entries()) {
+    if (manner === 'none' || tls !== undefined) continue;
+    const message = `${manner} needs the section \`tls\` with certificate and key, or write tls: none`;
+    context.addIssue({ code: 'custom', path: ['incoming', 'listen', at, 'tls'], message });
   }
   if (timeouts.firstNotice >= timeouts.secondNotice) {
     const message = 'the second notice comes after the first: write a longer time';
     context.addIssue({ code: 'custom', path: ['timeouts', 'secondNotice'], message });
-  }
-  for (const { listener, path: where } of listeners) {
-    if (tls === undefined && listener.tls !== 'none') {
-      context.addIssue({
-        code: 'custom',
-        path: where,
-        message: `${listener.tls} needs the section \`tls\` with certificate and key, or write tls: none`,
-      });
-    }
   }
 });
 

@@ -116,9 +116,7 @@ function refuseUnknown(tagged: Element | undefined): void {
     const dotted = oidOf(parse(id.whole));
     if (dotted === oids.deltaCrlIndicator) throw new CrlError('a delta list: name the complete one');
     if (dotted === oids.issuingDistributionPoint) {
-      throw new CrlError(
-        'about some certificates only (oids.issuingDistributionPoint): name the complete list',
-      );
+      throw new CrlError('about some certificates only (issuingDistributionPoint): name the complete list');
     }
     if (isCritical && !understood.includes(dotted)) {
       throw new CrlError(`critical extension ${dotted}, which is unknown here`);

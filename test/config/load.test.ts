@@ -215,8 +215,8 @@ redis: {url: 'http://127.0.0.1:6379'}
   'TLS without a certificate': {
     yaml: `${LEAST}access: {}\nincoming:\n  listen:\n    - {address: 0.0.0.0, port: 25, tls: starttls}\n`,
     lines: [
-      'FILE:14: access.listen[0].tls: starttls needs the section `tls` with certificate and key, or write tls: none',
-      'FILE:14: access.listen[1].tls: implicit needs the section `tls` with certificate and key, or write tls: none',
+      'FILE:14: access.listen[0].tls: starttls needs the section `tls` with certificate and key',
+      'FILE:14: access.listen[1].tls: implicit needs the section `tls` with certificate and key',
       'FILE:17: incoming.listen[0].tls: starttls needs the section `tls` with certificate and key, or write tls: none',
     ],
   },
@@ -225,6 +225,10 @@ redis: {url: 'http://127.0.0.1:6379'}
     lines: [
       'FILE:14: access.listen[0].tls: users log in here, and passwords do not travel in the clear: write starttls or implicit',
     ],
+  },
+  'notices in the wrong order': {
+    yaml: `${LEAST}timeouts:\n  firstNotice: 24h\n  secondNotice: 24h\n`,
+    lines: ['FILE:16: timeouts.secondNotice: the second notice comes after the first: write a longer time'],
   },
   'revocation lists are required, and none is named': {
     yaml: LEAST.replace('  revocation: off\n', ''),
