@@ -1,17 +1,17 @@
 // The exceptions of RFC 6109 on real servers: notices, viruses, unknown mailboxes and domains, silence, brief receipts.
 import assert from 'node:assert/strict';
-import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { parse, stringify } from 'yaml';
 import { temporaryFolder } from '../../src/demo/folders.ts';
 import { directoryLdif } from '../../src/demo/ldif.ts';
 import { newMail } from '../../src/demo/mailboxes.ts';
-import { type Member, type Network, startNetwork } from '../../src/demo/network.ts';
+import { type Network, startNetwork } from '../../src/demo/network.ts';
 import { freePort } from '../../src/demo/ports.ts';
 import { until } from '../../src/demo/processes.ts';
 import { EICAR, startClamd } from '../clamd.ts';
 import { certified, fields, type Mail, readMail, validate } from './mail.ts';
+import { reconfigured } from './reconfigured.ts';
 import { ANNA, BRUNO, message, submit, submitAs } from './submission.ts';
 
 const PATIENCE = 60_000;
@@ -42,18 +42,6 @@ before(async () => {
     settings.antivirus = { clamd: `tcp://127.0.0.1:${clamd.port}` };
   });
 });
-
-/** The daemon starts anew with what `change` made of its configuration. */
-async function reconfigured(
-  { daemon, configuration }: Member,
-  change: (settings: Record<string, unknown>) => void,
-) {
-  await daemon.stop();
-  const settings = parse(await readFile(configuration, 'utf8'));
-  change(settings);
-  await writeFile(configuration, stringify(settings));
-  await daemon.start();
-}
 
 /** The next message of this kind in this mailbox, about that recipient or PEC msgid if one is given. */
 async function next(mailbox: string, kind: string, about?: string): Promise<Mail> {

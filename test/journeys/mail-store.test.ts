@@ -1,15 +1,14 @@
 // What a mail store can answer, and what the sender hears of it: the delivery point before an LMTP server that does as it is told.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { SMTPServer } from 'smtp-server';
-import { parse, stringify } from 'yaml';
 import { temporaryFolder } from '../../src/demo/folders.ts';
 import { newMail } from '../../src/demo/mailboxes.ts';
 import { type Network, startNetwork } from '../../src/demo/network.ts';
 import { until } from '../../src/demo/processes.ts';
 import { certified, type Mail, readMail } from './mail.ts';
+import { reconfigured } from './reconfigured.ts';
 import { ANNA, BRUNO, message, submit } from './submission.ts';
 
 const PATIENCE = 60_000;
@@ -25,12 +24,9 @@ before(async () => {
   network = stack.use(await startNetwork(folder.path));
   arrived = newMail(network.mailboxes);
   const port = await mailStore();
-  const { configuration, daemon } = network.beta;
-  await daemon.stop();
-  const settings = parse(await readFile(configuration, 'utf8'));
-  settings.delivery.mailStore = `lmtp://127.0.0.1:${port}`;
-  await writeFile(configuration, stringify(settings));
-  await daemon.start();
+  await reconfigured(network.beta, settings => {
+    settings.delivery = { ...settings.delivery, mailStore: `lmtp://127.0.0.1:${port}` };
+  });
 });
 
 /** Obeys the local part of the address: `full`, `disabled`, `busy`, `cut-before` and `cut-after` (the dot), each but the first two once. */
