@@ -15,6 +15,7 @@ import { reconfigured } from './reconfigured.ts';
 import { ANNA, BRUNO, message, submit, submitAs } from './submission.ts';
 
 const PATIENCE = 60_000;
+const CARLA = 'carla@pec.beta.example';
 const NOBODY = 'nobody@pec.beta.example';
 const GAMMA = 'dora@pec.gamma.example';
 const SERVICE = 'ricevute@pec.alfa.example';
@@ -115,24 +116,29 @@ test('§2.2.2 a domain that takes no mail: Postfix bounces, the user gets a non-
   assert.ok(!waiting.some(({ kind }) => kind === 'ordinary'), 'the bounce itself is not shown');
 });
 
-test('§3.2.3, §3.2.4 a virus that only the other provider finds', async () => {
-  const pecMsgid = accepted(await submit(network, message.replace('Testo', EICAR)));
+test('§3.2.3, §3.2.4 a virus that only the other provider finds: told once for each recipient', async () => {
+  const to = [BRUNO, CARLA];
+  const infected = message.replace(`To: ${BRUNO}`, `To: ${to.join(', ')}`).replace('Testo', EICAR);
+  const pecMsgid = accepted(await submit(network, infected, to));
   await next(ANNA, 'accettazione', pecMsgid);
-  const detection = await next(SERVICE, 'rilevazione-virus', pecMsgid);
-  assert.deepEqual(fields(detection, 'X-Mittente'), [ANNA]);
-  assert.deepEqual(fields(detection, 'Subject'), ['PROBLEMA DI SICUREZZA: Prova']);
-  assert.match(detection.text ?? '', /è stato rilevato un problema di sicurezza Eicar/);
-  const failure = await next(ANNA, 'errore-consegna', pecMsgid);
-  assert.deepEqual(fields(failure, 'X-VerificaSicurezza'), ['errore']);
-  assert.deepEqual(fields(failure, 'Subject'), ['AVVISO DI MANCATA CONSEGNA PER VIRUS: Prova']);
-  assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'virus' });
-  assert.match(extended(failure), /^5\.5\.1 - Beta PEC - presenza di un virus nel messaggio: Eicar/);
-  assert.match(
-    failure.text ?? '',
-    /è stato rilevato un problema di sicurezza Eicar\S*\.\nIl messaggio non è stato consegnato/,
-  );
+  const told: (string | null)[] = [];
+  for (const _ of to) {
+    const detection = await next(SERVICE, 'rilevazione-virus', pecMsgid);
+    assert.deepEqual(fields(detection, 'X-Mittente'), [ANNA]);
+    assert.deepEqual(fields(detection, 'Subject'), ['PROBLEMA DI SICUREZZA: Prova']);
+    assert.match(detection.text ?? '', /è stato rilevato un problema di sicurezza Eicar/);
+    const failure = await next(ANNA, 'errore-consegna', pecMsgid);
+    assert.deepEqual(fields(failure, 'X-VerificaSicurezza'), ['errore']);
+    assert.deepEqual(fields(failure, 'Subject'), ['AVVISO DI MANCATA CONSEGNA PER VIRUS: Prova']);
+    assert.deepEqual(failure.certified?.[1], { tipo: 'errore-consegna', errore: 'virus' });
+    assert.match(extended(failure), /^5\.5\.1 - Beta PEC - presenza di un virus nel messaggio: Eicar/);
+    const words = /è stato rilevato un problema di sicurezza Eicar\S*\.\nIl messaggio non è stato consegnato/;
+    assert.match(failure.text ?? '', words);
+    told.push(...certified(detection, 'dati/consegna'), ...certified(failure, 'dati/consegna'));
+  }
+  assert.deepEqual(told.sort(), [BRUNO, BRUNO, CARLA, CARLA]);
   await nextJourney();
-  assert.ok(!waiting.some(({ mailbox }) => mailbox === BRUNO), 'Bruno gets nothing');
+  assert.ok(!waiting.some(({ mailbox }) => to.includes(mailbox)), 'Bruno and Carla get nothing');
 });
 
 test('§3.1.3 a virus that the own provider finds: 550, stored, and the notice', async () => {
@@ -233,4 +239,15 @@ test('§3.1.6 waits survive a daemon that is killed, and a Redis that comes back
   await next(ANNA, 'preavviso-errore-consegna', pecMsgid);
   await network.beta.daemon.start();
   await next(ANNA, 'avvenuta-consegna', pecMsgid);
+});
+
+test('§3.1.2 receipt-only: the client hears 250, and the notice says the rest', async () => {
+  await reconfigured(network.alfa, settings => {
+    settings.access = { ...settings.access, onFormalException: 'receipt-only' };
+  });
+  assert.match(
+    await submit(network, `Bcc: x@y.example\r\n${message}`),
+    /^250 2\.0\.0 Ok, told by receipt: pec/,
+  );
+  await next(ANNA, 'non-accettazione');
 });

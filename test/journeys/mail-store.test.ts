@@ -26,10 +26,11 @@ before(async () => {
   const port = await mailStore();
   await reconfigured(network.beta, settings => {
     settings.delivery = { ...settings.delivery, mailStore: `lmtp://127.0.0.1:${port}` };
+    settings.timeouts = { idle: '20s' };
   });
 });
 
-/** Obeys the local part of the address: `full`, `disabled`, `busy`, `cut-before` and `cut-after` (the dot), each but the first two once. */
+/** Obeys the local part of the address: `full`, `disabled` and `always-busy` always; `busy`, `cut-before` and `cut-after` (the dot) once. */
 async function mailStore(): Promise<number> {
   const refusal = (code: number, text: string) => Object.assign(new Error(text), { responseCode: code });
   const server = new SMTPServer({
@@ -52,6 +53,7 @@ async function mailStore(): Promise<number> {
       stream.resume().on('end', () => {
         offered.set(to, again + 1);
         if (to.startsWith('cut-after@') && again === 0) cut();
+        else if (to.startsWith('always-busy@')) done(refusal(452, '4.2.2 Over quota for now'));
         else if (to.startsWith('busy@') && again === 0) done(refusal(452, '4.2.2 Over quota for now'));
         else if (to.startsWith('full@')) done(refusal(552, '5.2.2 Quota exceeded'));
         else done(null);
@@ -110,3 +112,10 @@ for (const local of ['busy', 'cut-before', 'cut-after'])
     );
     assert.equal(offered.get(`${local}@pec.beta.example`), 2);
   });
+
+test('§2.2.2 always busy: when its time is over, one non-delivery, and Postfix gives up', async () => {
+  const outcomes = await outcomesOf('always-busy');
+  const told = outcomes.map(({ kind, mail }) => [kind, certified(mail, 'dati/errore-esteso')[0]]);
+  assert.deepEqual(told, [['errore-consegna', '5.4.7 - Beta PEC - tempo massimo di giacenza superato']]);
+  assert.ok((offered.get('always-busy@pec.beta.example') ?? 0) > 1);
+});
