@@ -5,6 +5,7 @@ import SMTPConnection, { type SMTPConnectionEnvelope, type SMTPError } from 'smt
 import { type Mailbox, mailboxKey, type SmtpEnvelope } from '../pec/values.ts';
 import { type KeeperAnswer, NothingSent } from '../points/custody.ts';
 import type { Keeper } from '../points/ports.ts';
+import { answersOf, parseReply } from './smtp-client/answers.ts';
 
 /** `smtps` is TLS from the first byte; `path` is a Unix socket. */
 export type KeeperAddress =
@@ -243,36 +244,6 @@ async function* watched(
     throw new Error('the message broke off');
   }
   progress.finished = true;
-}
-
-type Said = Omit<KeeperAnswer, 'recipient'>;
-
-function answersOf(envelope: SmtpEnvelope, refusals: readonly SMTPError[], rest: Said): KeeperAnswer[] {
-  const own = new Map(
-    refusals.map(({ recipient, response }) => [mailboxKey(recipient as Mailbox), response] as const),
-  );
-  return envelope.to.map(recipient => {
-    const response = own.get(mailboxKey(recipient));
-    return { recipient, ...(response === undefined ? rest : parseReply(response)) };
-  });
-}
-
-/** `550-5.1.1 No such` and `550 5.1.1 user`, lines of one reply, say: code 550, enhanced 5.1.1, "No such user". */
-function parseReply(response: string): Said {
-  const lines = response
-    .split(/\r?\n/)
-    .map(line => /^(\d{3})(?:[ -](?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*))?$/.exec(line) ?? []);
-  const codes = new Set(lines.map(([, code]) => code));
-  const enhanced = lines.find(([, , status]) => status !== undefined)?.[2];
-  return {
-    // lines that do not agree decide nothing
-    code: codes.size === 1 ? Number(lines[0]?.[1] ?? 0) : 0,
-    ...(enhanced !== undefined && { enhanced }),
-    text: lines
-      .map(([, , , text = '']) => text.trim())
-      .join(' ')
-      .trim(),
-  };
 }
 
 /** The same error, saying where; its code tells the log that no stack is needed. */
