@@ -1,11 +1,14 @@
 // A provider whose certificate is revoked, on real servers: its mail is refused by the others, and its user hears so. RFC 6109 §2.2.2
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { temporaryFolder } from '../../src/demo/folders.ts';
+import { directoryLdif } from '../../src/demo/ldif.ts';
 import { newMail } from '../../src/demo/mailboxes.ts';
 import { type Network, startNetwork } from '../../src/demo/network.ts';
+import { certify } from '../../src/demo/pki.ts';
 import { until } from '../../src/demo/processes.ts';
 import { revocationList } from '../smime/revocation-list.ts';
 import { certified, readMail } from './mail.ts';
@@ -26,12 +29,10 @@ before(async () => {
 
 /** Lists of the root and of the authority below it; Alfa's certificate is on it from `since` on, if that is given. */
 async function publish(since?: number): Promise<void> {
-  const pki = dirname(network.anchors);
-  const issued = (name: string) => ({ certificate: join(pki, `${name}.crt`), key: join(pki, `${name}.key`) });
   const revoked = since === undefined ? [] : [{ certificate: network.alfa.plan.signing, since }];
   const pems = [
-    await revocationList({ issuer: issued('root') }),
-    await revocationList({ issuer: issued('intermediate'), revoked }),
+    await revocationList({ issuer: authority('root') }),
+    await revocationList({ issuer: authority('intermediate'), revoked }),
   ];
   await writeFile(lists, pems.join(''));
 }
@@ -68,3 +69,49 @@ test('a revoked provider is ordinary: refused, bounced, and told to the user; un
   assert.deepEqual(certified(mail, 'dati/errore-esteso'), ['5.7.1 - Alfa PEC - errore di consegna']);
   assert.ok(!seen.some(({ mailbox }) => mailbox === BRUNO));
 });
+
+test('a provider whose certificate has expired is ordinary, though the directory has it', async () => {
+  const { alfa, beta } = network;
+  const { name, address, directory, domain, serviceMailbox } = alfa.plan;
+  const validity = { from: Date.now() - 7_200_000, to: Date.now() - 3_600_000 };
+  const expired = await certify({
+    directory: dirname(network.anchors),
+    file: 'expired',
+    subject: { C: 'IT', O: name, CN: 'Posta Certificata' },
+    key: 'rsa:2048',
+    extensions: ['keyUsage=critical,digitalSignature', `subjectAltName=email:${address}`],
+    issuer: authority('intermediate'),
+    validity,
+  });
+  const der = new X509Certificate(await readFile(expired.certificate)).raw;
+  await appendFile(expired.certificate, await readFile(authority('intermediate').certificate));
+  const entry = { name, mailReceipt: serviceMailbox, domains: [domain], certificates: [der] };
+  await appendFile(directory, `\n${providerEntry(directoryLdif([entry]))}`);
+  // The usual certificate is not revoked any more: what follows has one reason.
+  await publish();
+  await reconfigured(beta, settings => assert.ok(settings.trust?.revocation === 'require'));
+  await reconfigured(alfa, settings => {
+    settings.signing = { certificate: expired.certificate, key: expired.key };
+  });
+  const arrived = newMail(network.mailboxes);
+  await arrived();
+  await submit(network, message.replace('client-1', 'client-3'));
+  const kinds: string[] = [];
+  await until('the non-delivery', PATIENCE, async () => {
+    for (const { mailbox, kind } of await arrived()) kinds.push(`${mailbox} ${kind}`);
+    return kinds.includes(`${ANNA} errore-consegna`);
+  });
+  assert.deepEqual(
+    kinds.filter(kind => kind.startsWith(BRUNO)),
+    [],
+  );
+});
+
+function authority(name: 'root' | 'intermediate') {
+  const files = join(dirname(network.anchors), name);
+  return { certificate: `${files}.crt`, key: `${files}.key` };
+}
+
+function providerEntry(ldif: string): string {
+  return ldif.slice(ldif.indexOf('dn: providerName'));
+}
