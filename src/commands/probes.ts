@@ -11,6 +11,7 @@ import type { Config } from '../config/schema.ts';
 import { assertAuthor, loadCertificate } from '../live.ts';
 import { parseSenders } from '../pec/senders.ts';
 import { domainOf } from '../pec/values.ts';
+import { profileDeviations } from '../smime/certificate-path.ts';
 import { pemSigner } from '../smime/sign.ts';
 import { greet } from './greeting.ts';
 import { withRedis } from './redis.ts';
@@ -57,7 +58,9 @@ function reached(check: string, run: Probe['run']): Probe {
 async function keyAndCertificate({ certificate, key }: Config['signing']): Promise<string> {
   const pem = await text(certificate);
   const { certificates, keyType } = pemSigner(pem, await text(key));
-  return `${keyType} key, ${certificates.length} certificates, the first ${validity(pem)}`;
+  const facts = [`${keyType} key, ${certificates.length} certificates, the first ${validity(pem)}`];
+  // Not a failure: other providers may take it all the same (RFC 6109 §5.5.2).
+  return [...facts, ...certificates.slice(0, 1).flatMap(profileDeviations)].join('; ');
 }
 
 async function providerAddress({ provider, signing }: Config): Promise<string> {

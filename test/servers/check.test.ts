@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { SMTPServer } from 'smtp-server';
 import { check } from '../../src/commands/check.ts';
+import { certify } from '../../src/demo/pki.ts';
 import { type Installation, install } from '../commands/installation.ts';
 import { startRedis, type TestRedis } from '../redis.ts';
 
@@ -157,4 +158,21 @@ test('a configuration that does not load is the only thing to tell', async () =>
       ['configuration', false, 'FILE:8: spoool: unknown key; known here'],
     ],
   );
+});
+
+test('a signing certificate that departs from the profile is good, and its line says so (§5.5.2)', async () => {
+  const odd = await certify({
+    directory: home.directory,
+    file: 'odd',
+    subject: { C: 'IT', O: 'Alfa PEC', CN: 'Posta Certificata' },
+    key: 'rsa:2048',
+    extensions: ['keyUsage=digitalSignature', 'subjectAltName=email:posta-certificata@pec.alfa.example'],
+  });
+  const file = await home.configure('odd.yaml', '');
+  const yaml = (await readFile(file, 'utf8')).replace(/^signing: .*$/m, `signing: ${JSON.stringify(odd)}`);
+  await writeFile(file, yaml);
+  const { rows } = await checked(file);
+  const row = rows.find(({ check }) => check === 'key and certificate');
+  assert.equal(row?.ok, true);
+  assert.match(row?.detail ?? '', /^rsa key, 1 certificates, .*; keyUsage is not critical/);
 });
